@@ -1,0 +1,1 @@
+"""Alert plugins: code that can deliver to one kind of destination."""

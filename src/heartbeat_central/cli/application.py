@@ -1,0 +1,80 @@
+"""`heartbeat-central app`: the applications that are watched."""
+
+import click
+
+from heartbeat_central.cli.context import load_settings, now, ready
+from heartbeat_central.cli.output import show_table
+
+
+@click.group()
+def app() -> None:
+    """Manage the applications that are watched."""
+
+
+@app.command("list")
+def list_() -> None:
+    """List the applications with their status and heartbeat URL."""
+    from heartbeat_central.services.default_project import default_project_id
+    from heartbeat_central.services.manage_applications import list_applications
+
+    settings = load_settings()
+    with ready(settings) as database:
+        at = now()
+        views = list_applications(
+            database, default_project_id(database, now=at), now=at, base_url=settings.base_url
+        )
+    show_table(
+        ["id", "name", "status", "last heartbeat", "next expected", "heartbeat URL"],
+        [
+            (it.id, it.name, it.status, it.last_heartbeat, it.next_expected, it.heartbeat_url)
+            for it in views
+        ],
+    )
+
+
+@app.command()
+@click.argument("name")
+@click.option("--interval", type=int, metavar="SECONDS", help="A heartbeat at least this often.")
+@click.option("--grace", type=int, default=0, metavar="SECONDS", help="How late it may be.")
+@click.option("--cron", metavar="EXPR", help="A heartbeat after each of these times: '30 2 * * *'.")
+@click.option("--timezone", metavar="TZ", help="Time zone of --cron, e.g. Europe/Vienna; UTC.")
+@click.option(
+    "--channel", "channels", type=int, multiple=True, metavar="ID", help="Whom to tell; repeatable."
+)
+def add(
+    name: str,
+    interval: int | None,
+    grace: int,
+    cron: str | None,
+    timezone: str | None,
+    channels: tuple[int, ...],
+) -> None:
+    """Watch an application called NAME and print its heartbeat URL, alone, on standard output."""
+    if (interval is None) == (cron is None):
+        raise click.UsageError("Give either --interval or --cron.")
+    if timezone is not None and cron is None:
+        raise click.UsageError("--timezone belongs to --cron.")
+
+    from heartbeat_central.domain.application import settings_from
+    from heartbeat_central.services.default_project import default_project_id
+    from heartbeat_central.services.manage_applications import create_application
+
+    schedule = None
+    if cron is not None:
+        schedule = {"kind": "cron", "expression": cron, "timezone": timezone or "UTC"}
+    wanted = settings_from(
+        name=name, expected_interval=interval, schedule=schedule, grace_period=grace
+    )
+    settings = load_settings()
+    with ready(settings) as database:
+        at = now()
+        view = create_application(
+            database,
+            default_project_id(database, now=at),
+            wanted,
+            channels=channels,
+            now=at,
+            base_url=settings.base_url,
+        )
+    click.echo(f"{view.name} is watched from now on (id {view.id}).", err=True)
+    click.echo(view.heartbeat_url)

@@ -1,0 +1,57 @@
+"""How many deliveries of one channel may be under way, so that a hanging receiver delays no other.
+
+A channel starts with one. Each success allows one more, so that a healthy receiver soon gets its
+alerts in parallel; a temporary failure takes it back to one (slow start, RFC 5681).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+MOST = 128
+"""Under way at once for one channel, however healthy."""
+FORGET_ABOVE = 10_000
+"""Channels to remember; beyond that all start afresh, which costs a few slow sends."""
+
+
+class Bulkheads:
+    """Counts what is under way per channel. Not thread-safe: the caller holds a lock."""
+
+    def __init__(self) -> None:
+        self._allowed: dict[int, int] = {}
+        self._under_way: Counter[int] = Counter()
+
+    def allowance(self, channel_id: int) -> int:
+        """Return how many more may start now."""
+        return self._allowed.get(channel_id, 1) - self._under_way[channel_id]
+
+    def full(self) -> list[int]:
+        """Return the channels that may start none now."""
+        return [channel for channel in self._under_way if self.allowance(channel) <= 0]
+
+    def choose(self, candidates: Iterable[tuple[int, int]], *, most: int) -> list[int]:
+        """Return up to `most` of the candidates (delivery id, channel id) that may start now."""
+        taken: Counter[int] = Counter()
+        chosen: list[int] = []
+        for delivery_id, channel_id in candidates:
+            if len(chosen) >= most:
+                break
+            if taken[channel_id] < self.allowance(channel_id):
+                taken[channel_id] += 1
+                chosen.append(delivery_id)
+        return chosen
+
+    def started(self, channel_id: int) -> None:
+        """Note that a delivery is under way."""
+        self._under_way[channel_id] += 1
+
+    def ended(self, channel_id: int, *, well: bool) -> None:
+        """Note that a delivery ended, well or badly."""
+        self._under_way[channel_id] -= 1
+        if self._under_way[channel_id] <= 0:
+            del self._under_way[channel_id]
+        if len(self._allowed) > FORGET_ABOVE:
+            self._allowed.clear()
+        if well:
+            self._allowed[channel_id] = min(self._allowed.get(channel_id, 1) + 1, MOST)
+        else:
+            self._allowed.pop(channel_id, None)

@@ -1,0 +1,192 @@
+"""When a heartbeat is expected: every N seconds, or at the times of a cron or OnCalendar expression."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, assert_never
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from oncalendar import OnCalendar, OnCalendarError
+
+from heartbeat_central.domain.errors import FieldError, Invalid
+
+LONGEST_SPAN = 366 * 24 * 3600
+"""Seconds: the longest interval and the longest grace period."""
+
+CRON_ALIASES: Mapping[str, str] = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""The nicknames of crontab(5). `@reboot` has no time, so it is no schedule."""
+
+_A_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+"""Any moment will do to find out whether an expression ever fires."""
+
+
+class Schedule(Protocol):
+    """What the state machine asks of every kind of schedule."""
+
+    def next_after(self, moment: datetime) -> datetime:
+        """Return the first expected time strictly after `moment`, UTC."""
+
+    def spacing(self, moment: datetime) -> timedelta:
+        """Return the expected time between two heartbeats around `moment`."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalSchedule:
+    """A heartbeat at least every `seconds`, counted from the last one."""
+
+    seconds: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= LONGEST_SPAN:
+            raise Invalid.one(
+                "expected_interval", f"must be between 1 and {LONGEST_SPAN} seconds (366 days)"
+            )
+
+    def next_after(self, moment: datetime) -> datetime:
+        return moment + timedelta(seconds=self.seconds)
+
+    def spacing(self, moment: datetime) -> timedelta:
+        return timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class CronSchedule:
+    """A heartbeat after each time of a five-field cron expression in a time zone (crontab(5))."""
+
+    expression: str
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        _zone(self.timezone)
+        try:
+            next(self._times_after(_A_MOMENT))
+        except (CronSimError, StopIteration) as error:
+            raise Invalid.one("schedule.expression", _bad_cron(self.expression)) from error
+
+    def next_after(self, moment: datetime) -> datetime:
+        return next(self._times_after(moment))
+
+    def spacing(self, moment: datetime) -> timedelta:
+        first = self.next_after(moment)
+        return self.next_after(first) - first
+
+    def _times_after(self, moment: datetime) -> "_UtcTimes":
+        fields = CRON_ALIASES.get(self.expression.strip().lower(), self.expression)
+        # cronsim reads a sixth field as seconds; a crontab has five.
+        if len(fields.split()) != 5:
+            raise Invalid.one("schedule.expression", _bad_cron(self.expression))
+        return _UtcTimes(CronSim(fields, moment.astimezone(_zone(self.timezone))))
+
+
+@dataclass(frozen=True, slots=True)
+class OnCalendarSchedule:
+    """A heartbeat after each time of a systemd OnCalendar expression (systemd.time(7))."""
+
+    expression: str
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        _zone(self.timezone)
+        try:
+            next(self._times_after(_A_MOMENT))
+        except (OnCalendarError, StopIteration) as error:
+            raise Invalid.one(
+                "schedule.expression",
+                f"{self.expression!r} is no OnCalendar expression that ever fires; "
+                "try `Mon..Fri 02:30`",
+            ) from error
+
+    def next_after(self, moment: datetime) -> datetime:
+        return next(self._times_after(moment))
+
+    def spacing(self, moment: datetime) -> timedelta:
+        first = self.next_after(moment)
+        return self.next_after(first) - first
+
+    def _times_after(self, moment: datetime) -> "_UtcTimes":
+        return _UtcTimes(OnCalendar(self.expression, moment.astimezone(_zone(self.timezone))))
+
+
+AnySchedule = IntervalSchedule | CronSchedule | OnCalendarSchedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """All that the state machine needs to know of an application's settings."""
+
+    schedule: AnySchedule
+    grace_period: int = 0
+    """Seconds a heartbeat may be later than expected; also the longest run after a `start`."""
+    expect_first_heartbeat: bool = True
+    """Whether silence from the very beginning is an outage too."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.grace_period <= LONGEST_SPAN:
+            raise Invalid(
+                [FieldError("grace_period", f"must be 0 to {LONGEST_SPAN} seconds (366 days)")]
+            )
+
+    @property
+    def grace(self) -> timedelta:
+        """Return the grace period as a span of time."""
+        return timedelta(seconds=self.grace_period)
+
+
+class _UtcTimes:
+    """Iterates over the times of a library's schedule, in UTC."""
+
+    def __init__(self, times: CronSim | OnCalendar) -> None:
+        self._times = times
+
+    def __next__(self) -> datetime:
+        return next(self._times).astimezone(UTC)
+
+
+def calendar_schedule(
+    kind: str, expression: str, timezone: str
+) -> CronSchedule | OnCalendarSchedule:
+    """Return the schedule of `kind` (`cron` or `oncalendar`). Raises Invalid."""
+    if kind == "cron":
+        return CronSchedule(expression, timezone)
+    if kind == "oncalendar":
+        return OnCalendarSchedule(expression, timezone)
+    raise Invalid.one("schedule.kind", f"{kind!r} is unknown; use `cron` or `oncalendar`")
+
+
+def as_json(schedule: AnySchedule) -> dict[str, str] | None:
+    """Return the API's `schedule` object; None for a plain interval."""
+    match schedule:
+        case IntervalSchedule():
+            return None
+        case CronSchedule():
+            kind = "cron"
+        case OnCalendarSchedule():
+            kind = "oncalendar"
+        case _:
+            assert_never(schedule)
+    return {"kind": kind, "expression": schedule.expression, "timezone": schedule.timezone}
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise Invalid.one(
+            "schedule.timezone", f"{name!r} is no IANA time zone; try `Europe/Vienna` or `UTC`"
+        ) from error
+
+
+def _bad_cron(expression: str) -> str:
+    return (
+        f"{expression!r} is no cron expression that ever fires; "
+        "give five fields such as `30 2 * * *`, or `@daily`"
+    )

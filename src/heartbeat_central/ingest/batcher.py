@@ -1,0 +1,106 @@
+"""Group commit: everything that waits goes into one transaction; answers follow the commit.
+
+One writer thread per process. While it commits, the next batch gathers by itself, so there is no
+artificial delay: alone, a heartbeat costs one commit; under load, hundreds share one.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.domain.signal import Signal
+from heartbeat_central.services.record_signals import Outcome, Recorded
+
+LONGEST_QUEUE = 20_000
+"""Signals that may wait. More than the database takes in the time a client waits helps nobody."""
+LARGEST_BATCH = 1_000
+
+log = structlog.get_logger(__name__)
+
+Waiting = tuple[Signal, "asyncio.Future[Outcome]"]
+Record = Callable[[Sequence[Signal]], Recorded]
+"""Stores a batch and returns after its commit; raises StorageUnavailable."""
+
+
+class Batcher:
+    """Queues signals for the writer thread. Used from one event loop."""
+
+    def __init__(self, record: Record, *, on_wake: Callable[[], None]) -> None:
+        self._record = record
+        self._on_wake = on_wake
+        self._queue: deque[Waiting] = deque()
+        self._filled = threading.Event()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer = threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer; call it in the event loop that will submit."""
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
+
+    async def submit(self, signal: Signal) -> Outcome:
+        """Return the signal's outcome, once it is committed.
+
+        Raises StorageUnavailable at once when the queue is full, and when the database can't take
+        the batch.
+        """
+        if len(self._queue) >= LONGEST_QUEUE:
+            raise StorageUnavailable("too many heartbeats wait to be stored")
+        if self._stopping or self._loop is None:
+            raise StorageUnavailable("the service is stopping")
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._queue.append((signal, future))
+        self._filled.set()
+        return await future
+
+    async def stop(self) -> None:
+        """Store what waits, then end the writer."""
+        self._stopping = True
+        self._filled.set()
+        await asyncio.to_thread(self._writer.join)
+
+    def _write(self) -> None:
+        while True:
+            self._filled.wait()
+            # Cleared before the queue is read: what is added later sets it again.
+            self._filled.clear()
+            while self._queue:
+                size = min(len(self._queue), LARGEST_BATCH)
+                self._store([self._queue.popleft() for _ in range(size)])
+            if self._stopping:
+                return
+
+    def _store(self, batch: list[Waiting]) -> None:
+        assert self._loop is not None
+        try:
+            recorded = self._record([signal for signal, _ in batch])
+        except StorageUnavailable as error:
+            log.warning("heartbeats_refused", count=len(batch), reason=str(error))
+            self._loop.call_soon_threadsafe(_refuse, batch, error)
+            return
+        except Exception as error:
+            log.exception("batch_failed", count=len(batch))
+            unavailable = StorageUnavailable(f"the batch failed: {type(error).__name__}")
+            self._loop.call_soon_threadsafe(_refuse, batch, unavailable)
+            return
+        self._loop.call_soon_threadsafe(_release, batch, recorded.outcomes)
+        if recorded.wake:
+            self._on_wake()
+
+
+def _release(batch: list[Waiting], outcomes: Sequence[Outcome]) -> None:
+    for (_, future), outcome in zip(batch, outcomes, strict=True):
+        # A client that went away cancelled its future; its heartbeat is stored all the same.
+        if not future.done():
+            future.set_result(outcome)
+
+
+def _refuse(batch: list[Waiting], error: StorageUnavailable) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,202 @@
+"""The ASGI application in front: heartbeats here, live updates here, every other path to Flask."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
+from typing import Any
+
+from heartbeat_central.domain.errors import Invalid, StorageUnavailable
+from heartbeat_central.domain.moment import isoformat
+from heartbeat_central.ingest.batcher import Batcher
+from heartbeat_central.ingest.clients import ClientAddress
+from heartbeat_central.ingest.parse import parse_path, parse_signal
+from heartbeat_central.services.record_signals import Outcome
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGEST_BODY = 1024 * 1024
+"""Bytes; a request with more is refused with 413."""
+RETRY_AFTER = b"2"
+"""Seconds that a refused client should wait."""
+
+_METHODS = ("GET", "HEAD", "POST")
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", b"application/problem+json")
+_NO_STORE = (b"cache-control", b"no-store")
+_BEGIN = '{"status":"ok","timestamp":"'
+_BEGIN_PAUSED = '{"status":"paused","timestamp":"'
+
+
+class BodyTooLarge(Exception):
+    """The request's body is over LARGEST_BODY."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Edge:
+    """Answers `/heartbeat/*` itself; `/events` and everything else go to the applications given."""
+
+    def __init__(
+        self,
+        *,
+        batcher: Batcher,
+        clock: Callable[[], datetime],
+        body_limit: int,
+        client_address: ClientAddress,
+        live: AsgiApp,
+        rest: AsgiApp,
+        on_stop: Callable[[], None],
+    ) -> None:
+        self._batcher = batcher
+        self._clock = clock
+        self._body_limit = body_limit
+        self._client_address = client_address
+        self._live = live
+        self._rest = rest
+        self._on_stop = on_stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        if path.startswith("/heartbeat/"):
+            await self._heartbeat(scope, receive, send)
+        elif path == "/events":
+            await self._live(scope, receive, send)
+        else:
+            client = self._client_address(scope)
+            await self._rest({**scope, "client": client and (client, 0)}, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Start the writer before the first request, and end it after the last."""
+        await receive()
+        self._batcher.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._batcher.stop()
+        await asyncio.to_thread(self._on_stop)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _heartbeat(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received_at = self._clock()
+        method: str = scope["method"]
+        if method not in _METHODS:
+            await _problem(send, 405, "use GET, HEAD or POST", (b"allow", b"GET, HEAD, POST"))
+            return
+        try:
+            body = b"" if method != "POST" and not _has_body(scope) else await _read_body(receive)
+        except BodyTooLarge:
+            await _problem(send, 413, "the body may have 1 MiB at most; send the end of your log")
+            return
+        except ClientGone:
+            return
+        target = parse_path(scope["path"])
+        if target is None:
+            await _not_found(send, method)
+            return
+        try:
+            signal = parse_signal(
+                target,
+                method=method,
+                query=scope["query_string"],
+                body=body,
+                body_limit=self._body_limit,
+                user_agent=_user_agent(scope),
+                remote_address=self._client_address(scope),
+                received_at=received_at,
+            )
+            outcome = await self._batcher.submit(signal)
+        except Invalid as invalid:
+            await _problem(send, 400, str(invalid))
+            return
+        except StorageUnavailable as unavailable:
+            await _unavailable(send, str(unavailable))
+            return
+        await _answer(send, outcome, received_at, method)
+
+
+async def _answer(send: Send, outcome: Outcome, received_at: datetime, method: str) -> None:
+    match outcome:
+        case Outcome.STORED:
+            begin = _BEGIN
+        case Outcome.PAUSED:
+            begin = _BEGIN_PAUSED
+        case Outcome.UNKNOWN:
+            await _not_found(send, method)
+            return
+        case Outcome.FAILED:
+            await _unavailable(send, "this heartbeat could not be stored")
+            return
+    body = f'{begin}{isoformat(received_at)}"}}'.encode()
+    await _respond(send, 200, body, _JSON, _NO_STORE, empty=method == "HEAD")
+
+
+async def _not_found(send: Send, method: str) -> None:
+    # One answer for malformed, unknown and deleted, so that nobody can tell which uuids exist.
+    await _problem(send, 404, "no application has this heartbeat URL", empty=method == "HEAD")
+
+
+async def _unavailable(send: Send, why: str) -> None:
+    await _problem(send, 503, f"not stored, try again: {why}", (b"retry-after", RETRY_AFTER))
+
+
+async def _problem(
+    send: Send, status: int, detail: str, *headers: tuple[bytes, bytes], empty: bool = False
+) -> None:
+    problem = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
+    await _respond(send, status, json.dumps(problem).encode(), _PROBLEM, *headers, empty=empty)
+
+
+_TITLES = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    503: "Service Unavailable",
+}
+
+
+async def _respond(
+    send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes], empty: bool = False
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
+    await send({"type": "http.response.body", "body": b"" if empty else body})
+
+
+async def _read_body(receive: Receive) -> bytes:
+    chunks = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            raise BodyTooLarge
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
+def _user_agent(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            text: str = value.decode("latin-1")
+            return text
+    return None

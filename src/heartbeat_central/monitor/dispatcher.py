@@ -1,0 +1,83 @@
+"""Starts due deliveries on a pool of threads, within each channel's allowance."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import structlog
+
+from heartbeat_central.domain.bulkhead import Bulkheads
+from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.services.deliver_alerts import (
+    Sender,
+    claim_due,
+    deliver,
+    give_back,
+    next_delivery,
+)
+from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+
+SENDERS = 128
+"""Threads; they start as they are needed and mostly wait for receivers."""
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Claims what may start now and sends it. One per process."""
+
+    def __init__(
+        self, sender: Sender, *, clock: Callable[[], datetime], on_ended: Callable[[], None]
+    ) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._on_ended = on_ended
+        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._lock = threading.Lock()
+        self._bulkheads = Bulkheads()
+        self._under_way = 0
+        self._stopping = False
+
+    def dispatch(self) -> datetime | None:
+        """Start every delivery that may start now; return when the next one is due, None when none.
+
+        Raises StorageUnavailable.
+        """
+        while not self._stopping:
+            now = self._clock()
+            with self._lock:
+                free = SENDERS - self._under_way
+                if free <= 0:
+                    return None
+                claimed = claim_due(self._sender.database, self._bulkheads, now=now, most=free)
+                for one in claimed:
+                    self._bulkheads.started(one.channel_id)
+                    self._under_way += 1
+            for one in claimed:
+                self._pool.submit(self._deliver, one)
+            if not claimed:
+                return next_delivery(self._sender.database)
+        return None
+
+    def stop(self) -> None:
+        """Let what is being sent end, give back what has not begun."""
+        self._stopping = True
+        self._pool.shutdown(wait=True)
+
+    def _deliver(self, one: Claimed) -> None:
+        well = False
+        try:
+            if self._stopping:
+                give_back(self._sender.database, one, now=self._clock())
+                return
+            well = deliver(self._sender, one, clock=self._clock) is not DeliveryStatus.PENDING
+        except StorageUnavailable as error:
+            log.warning("outcome_not_recorded", delivery=str(one.uuid), reason=str(error))
+        except Exception:
+            log.exception("sender_failed", delivery=str(one.uuid))
+        finally:
+            with self._lock:
+                self._bulkheads.ended(one.channel_id, well=well)
+                self._under_way -= 1
+            self._on_ended()

@@ -1,0 +1,107 @@
+"""The handful of jobs: notice, tell, housekeeping."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from heartbeat_central.monitor.dispatcher import Dispatcher
+from heartbeat_central.monitor.pace import PacedJob
+from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.detect_missed import detect_missed, next_check
+from heartbeat_central.services.manage_accounts import prune_sessions
+from heartbeat_central.services.prune_history import make_room, prune_history
+from heartbeat_central.storage.engine import Database
+
+LOOK = 1.0
+"""Seconds between two looks for what other processes have changed."""
+HOUSEKEEPING = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+Report = Callable[[str, datetime, str | None], None]
+"""Told after every run: the job's name, when, and what went wrong (None: nothing)."""
+
+
+class Monitor:
+    """Notices and tells, on one scheduler with an in-memory job store."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sender: Sender,
+        clock: Callable[[], datetime],
+        base_url: str,
+        check_interval: float,
+        retention_days: int,
+        report: Report,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._base_url = base_url
+        self._retention_days = retention_days
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", executors={"default": ThreadPoolExecutor(4)}
+        )
+        longest = min(LOOK, check_interval)
+        self._notice = PacedJob(
+            self._scheduler, "notice", self._detect, longest=longest, clock=clock, report=report
+        )
+        self._dispatcher = Dispatcher(sender, clock=clock, on_ended=self.ring_tell)
+        self._tell = PacedJob(
+            self._scheduler,
+            "tell",
+            self._dispatcher.dispatch,
+            longest=longest,
+            clock=clock,
+            report=report,
+        )
+        self._housekeeping = PacedJob(
+            self._scheduler,
+            "housekeeping",
+            self._keep_house,
+            longest=HOUSEKEEPING.total_seconds(),
+            clock=clock,
+            report=report,
+        )
+
+    def start(self) -> None:
+        """Begin to notice and to tell."""
+        for job in (self._notice, self._tell, self._housekeeping):
+            job.start()
+        self._scheduler.start()
+
+    def ring(self) -> None:
+        """A deadline moved earlier or a delivery was added: look now."""
+        self._notice.ring()
+        self._tell.ring()
+
+    def ring_tell(self) -> None:
+        """A delivery was added, or a sender became free."""
+        self._tell.ring()
+
+    def stop(self) -> None:
+        """End the running jobs and let what is being sent end."""
+        self._scheduler.shutdown(wait=True)
+        self._dispatcher.stop()
+
+    def _detect(self) -> datetime | None:
+        # One look at an index while nothing is due; no write transaction, so no disk is touched.
+        earliest = next_check(self._database)
+        while earliest is not None and earliest <= self._clock():
+            swept = detect_missed(self._database, now=self._clock(), base_url=self._base_url)
+            if swept.alerts_added:
+                self._tell.ring()
+            if not swept.more:
+                return swept.next_check_at
+        return earliest
+
+    def _keep_house(self) -> datetime | None:
+        now = self._clock()
+        make_room(self._database, now=now)
+        prune_history(self._database, now=now, keep_days=self._retention_days)
+        prune_sessions(self._database, now=now)
+        return None

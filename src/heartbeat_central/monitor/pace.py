@@ -1,0 +1,84 @@
+"""A job that runs when something is due, when it is rung for, and once a second to look."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from heartbeat_central.domain.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+class PacedJob:
+    """Runs `work` on the scheduler; `work` returns when it wants to run next, or None.
+
+    It runs at the latest every `longest` seconds, because another process on the same database may
+    have moved a deadline. Rung while it runs, it runs once more: no ring is lost.
+    """
+
+    def __init__(
+        self,
+        scheduler: BackgroundScheduler,
+        name: str,
+        work: Callable[[], datetime | None],
+        *,
+        longest: float,
+        clock: Callable[[], datetime],
+        report: Callable[[str, datetime, str | None], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._name = name
+        self._work = work
+        self._longest = timedelta(seconds=longest)
+        self._clock = clock
+        self._report = report
+        self._rung = threading.Event()
+
+    def start(self) -> None:
+        """Put the job on the scheduler, to run at once."""
+        self._scheduler.add_job(
+            self._run,
+            IntervalTrigger(seconds=self._longest.total_seconds()),
+            id=self._name,
+            next_run_time=self._clock(),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+
+    def ring(self) -> None:
+        """Run as soon as possible."""
+        self._rung.set()
+        self._next_run(self._clock())
+
+    def _run(self) -> None:
+        self._rung.clear()
+        wanted: datetime | None = None
+        try:
+            wanted = self._work()
+        except StorageUnavailable as error:
+            log.warning("job_waits_for_database", job=self._name, reason=str(error))
+            self._report(self._name, self._clock(), str(error))
+        except Exception as error:
+            # The next run may well succeed; a job that ended here would be an outage of ours.
+            log.exception("job_failed", job=self._name)
+            self._report(self._name, self._clock(), f"{type(error).__name__}: {error}")
+        else:
+            self._report(self._name, self._clock(), None)
+        now = self._clock()
+        if self._rung.is_set():
+            self._next_run(now)
+        elif wanted is not None and wanted < now + self._longest:
+            self._next_run(max(wanted, now))
+
+    def _next_run(self, at: datetime) -> None:
+        try:
+            self._scheduler.modify_job(self._name, next_run_time=at)
+        except JobLookupError:
+            # The scheduler is stopping.
+            return

@@ -1,0 +1,1 @@
+"""Use cases: load, decide (domain), save. Each owns its transaction; `now` is an argument."""

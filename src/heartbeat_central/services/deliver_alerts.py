@@ -1,0 +1,186 @@
+"""Line 3, tell: claim due deliveries (commit), send each, record what came of it (commit).
+
+Nothing is sent inside a transaction: a receiver that takes ten seconds holds no lock and no
+connection. A crash at any point leaves a lease that runs out; the delivery is then sent again under
+the same id, so that it arrives at least once and at most once more per crash.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from heartbeat_central.alerts import config as plugin_config
+from heartbeat_central.alerts.base import Outbound
+from heartbeat_central.alerts.registry import Registry
+from heartbeat_central.domain import retry
+from heartbeat_central.domain.alert import AlertKind, Envelope
+from heartbeat_central.domain.bulkhead import MOST as MOST_PER_CHANNEL
+from heartbeat_central.domain.bulkhead import Bulkheads
+from heartbeat_central.domain.errors import (
+    DeliveryFailure,
+    HeartbeatCentralError,
+    PermanentFailure,
+    StorageUnavailable,
+    TemporaryFailure,
+)
+from heartbeat_central.storage import outbox
+from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+from heartbeat_central.storage.secrets import SecretBox
+
+LEASE = timedelta(seconds=60)
+"""Far longer than a send may take (10 s) with its two commits, short enough to be retried soon."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What sending needs, put together once by wiring."""
+
+    database: Database
+    registry: Registry
+    secret_box: SecretBox
+    outbound: Outbound
+
+
+def claim_due(
+    database: Database, bulkheads: Bulkheads, *, now: datetime, most: int
+) -> list[Claimed]:
+    """Lease up to `most` due deliveries to this process, committed, within each channel's allowance.
+
+    Those that events have overtaken are cancelled on the way and not returned. The caller notes the
+    others in `bulkheads` as started.
+    """
+    with database.write() as connection:
+        candidates = outbox.due(
+            connection,
+            now=now,
+            most=4 * most,
+            per_channel=MOST_PER_CHANNEL,
+            full_channels=bulkheads.full(),
+        )
+        chosen = bulkheads.choose(candidates, most=most)
+        wanted = []
+        for one in outbox.lease(connection, chosen, now=now, until=now + LEASE):
+            overtaken = why_overtaken(one)
+            if overtaken is None:
+                wanted.append(one)
+                continue
+            outbox.mark(connection, one, status=DeliveryStatus.CANCELLED, now=now, error=overtaken)
+            log.info("delivery_cancelled", delivery=str(one.uuid), reason=overtaken)
+        return wanted
+
+
+def why_overtaken(claimed: Claimed) -> str | None:
+    """Return why a delivery must not be sent any more, None when it must.
+
+    A late `down` would cry wolf. A recovery is told by its own alert, which says from when to when
+    the application was down.
+    """
+    if claimed.alert.kind is AlertKind.TEST:
+        return None
+    if not claimed.channel_is_active:
+        return "the channel was switched off"
+    if not claimed.application_exists:
+        return "the application was deleted"
+    if claimed.alert.kind is AlertKind.DOWN and not claimed.incident_open:
+        return "the outage ended before this was sent; the recovery alert tells of it"
+    return None
+
+
+def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) -> DeliveryStatus:
+    """Send one claimed delivery and record the outcome; return where it stands.
+
+    Raises StorageUnavailable when the outcome could not be recorded: the lease runs out and the
+    delivery is sent again under the same id.
+    """
+    started_at = clock()
+    failure: DeliveryFailure | None = None
+    detail = ""
+    try:
+        detail = _send(sender, claimed, started_at)
+    except DeliveryFailure as error:
+        failure = error
+    except StorageUnavailable:
+        raise
+    except HeartbeatCentralError as error:
+        failure = PermanentFailure(str(error))
+    except Exception as error:
+        # A plugin's bug must not end the sender; it may be gone after the next upgrade.
+        log.exception("plugin_failed", type=claimed.channel_type, delivery=str(claimed.uuid))
+        failure = TemporaryFailure(f"the plugin failed: {type(error).__name__}")
+    return _record(sender.database, claimed, started_at, clock(), failure, detail)
+
+
+def next_delivery(database: Database) -> datetime | None:
+    """Return when the next delivery is due: one look at an index."""
+    with database.read() as connection:
+        return outbox.earliest_due(connection)
+
+
+def _send(sender: Sender, claimed: Claimed, now: datetime) -> str:
+    plugin = sender.registry.get(claimed.channel_type)
+    config = plugin_config.validate(plugin, sender.secret_box.open(claimed.sealed_config))
+    envelope = Envelope(
+        alert=claimed.alert, delivery_id=claimed.uuid, attempt=claimed.attempt, sent_at=now
+    )
+    return plugin.send(envelope, config, sender.outbound)
+
+
+def _record(
+    database: Database,
+    claimed: Claimed,
+    started_at: datetime,
+    now: datetime,
+    failure: DeliveryFailure | None,
+    detail: str,
+) -> DeliveryStatus:
+    if failure is None:
+        status, due_at, error = DeliveryStatus.DELIVERED, None, None
+    else:
+        error = str(failure)
+        decision = retry.decide(
+            failure,
+            attempt=claimed.attempt,
+            first_attempt_at=claimed.first_attempt_at,
+            now=now,
+            jitter=random.random(),  # noqa: S311  spreading load, not guarding a secret
+        )
+        match decision:
+            case retry.RetryAt(at):
+                status, due_at = DeliveryStatus.PENDING, at
+            case retry.GiveUp(because):
+                status, due_at, error = DeliveryStatus.DEAD, None, because
+    with database.write() as connection:
+        if not outbox.mark(connection, claimed, status=status, now=now, due_at=due_at, error=error):
+            log.warning("lease_lost", delivery=str(claimed.uuid), attempt=claimed.attempt)
+            return status
+        outbox.add_attempt(
+            connection,
+            claimed,
+            started_at=started_at,
+            finished_at=now,
+            outcome="ok" if failure is None else "failed",
+            detail=detail if failure is None else str(failure),
+        )
+    log.info(
+        "delivery_attempted",
+        delivery=str(claimed.uuid),
+        channel=claimed.channel_id,
+        type=claimed.channel_type,
+        kind=claimed.alert.kind.value,
+        attempt=claimed.attempt,
+        status=status.value,
+        error=error,
+    )
+    return status
+
+
+def give_back(database: Database, claimed: Claimed, *, now: datetime) -> None:
+    """Return a claimed delivery unsent, due at once: the process stops before it could begin."""
+    with database.write() as connection:
+        outbox.release(connection, claimed, now=now)

@@ -1,0 +1,67 @@
+"""Line 2, notice: applications whose check is due are judged again; the silent ones go down."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from heartbeat_central.domain.state import on_clock
+from heartbeat_central.services.save_transition import save_transition
+from heartbeat_central.storage import states
+from heartbeat_central.storage.engine import Database
+
+BATCH = 500
+"""Rows that one transaction judges: enough to be fast, few enough that heartbeats don't wait long."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one pass found."""
+
+    went_down: int
+    alerts_added: int
+    more: bool
+    """More applications were due than one transaction takes: run again at once."""
+    next_check_at: datetime | None
+    """When to look again; None when nothing awaits a check."""
+
+
+def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
+    """Judge up to BATCH applications whose check is due, and re-arm or open an incident for each.
+
+    Any number of nodes may run this at once: each takes rows that no other holds. The deadline is
+    computed under the row lock, so a heartbeat that was acknowledged before always wins.
+    """
+    went_down = alerts_added = 0
+    with database.write() as connection:
+        due = states.lock_due(connection, now=now, most=BATCH)
+        changed = {}
+        for one in due:
+            decision = on_clock(one.timing, one.state, now=now)
+            changed[one.id] = decision.state
+            if decision.transition is None:
+                continue
+            went_down += 1
+            alerts_added += save_transition(
+                connection,
+                application_id=one.id,
+                project_id=one.project_id,
+                before=one.state,
+                after=decision.state,
+                transition=decision.transition,
+                now=now,
+                base_url=base_url,
+            )
+        states.save_many(connection, changed)
+        next_check_at = states.earliest_check(connection)
+    if went_down:
+        log.info("applications_went_down", count=went_down, alerts=alerts_added)
+    return Swept(went_down, alerts_added, len(due) == BATCH, next_check_at)
+
+
+def next_check(database: Database) -> datetime | None:
+    """Return when the next application must be judged: one look at an index."""
+    with database.read() as connection:
+        return states.earliest_check(connection)

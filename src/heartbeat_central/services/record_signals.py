@@ -1,0 +1,120 @@
+"""Line 1, record: a batch of signals becomes history, new states, incidents and alerts, at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import structlog
+
+from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.domain.signal import Signal
+from heartbeat_central.domain.state import Decision, State, Status, on_signal
+from heartbeat_central.services.save_transition import save_transition
+from heartbeat_central.storage import heartbeats, states
+from heartbeat_central.storage.engine import Connection, Database
+from heartbeat_central.storage.heartbeats import NewHeartbeat
+from heartbeat_central.storage.states import Watched
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(Enum):
+    """What became of one signal."""
+
+    STORED = "ok"
+    PAUSED = "paused"
+    """Stored; the application is paused, so it changes nothing."""
+    UNKNOWN = "unknown"
+    """There is no such application. Nothing is stored."""
+    FAILED = "failed"
+    """This signal alone could not be stored; the rest of its batch was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The outcomes in the order of the signals, and whether the monitor has something new to do."""
+
+    outcomes: Sequence[Outcome]
+    wake: bool
+    """A deadline moved earlier, or an alert waits to be sent."""
+
+
+def record_signals(
+    database: Database, signals: Sequence[Signal], *, now: datetime, base_url: str
+) -> Recorded:
+    """Store `signals`, given in the order they arrived, in one transaction.
+
+    When this returns, everything it reports as stored is committed. Raises StorageUnavailable when
+    the database can't take it: then nothing is stored.
+    """
+    try:
+        with database.write() as connection:
+            return _record(connection, signals, now=now, base_url=base_url)
+    except StorageUnavailable:
+        raise
+    except Exception:
+        if len(signals) == 1:
+            log.exception("signal_refused", application=str(signals[0].uuid))
+            return Recorded([Outcome.FAILED], wake=False)
+    # One poisoned signal must not cost the others theirs.
+    alone = [record_signals(database, [signal], now=now, base_url=base_url) for signal in signals]
+    return Recorded([one.outcomes[0] for one in alone], wake=any(one.wake for one in alone))
+
+
+def _record(
+    connection: Connection, signals: Sequence[Signal], *, now: datetime, base_url: str
+) -> Recorded:
+    watched = states.lock_for_signals(connection, {signal.uuid for signal in signals})
+    current = {one.id: one.state for one in watched.values()}
+    outcomes: list[Outcome] = []
+    rows: list[NewHeartbeat] = []
+    wake = False
+    for signal in signals:
+        application = watched.get(signal.uuid)
+        if application is None:
+            outcomes.append(Outcome.UNKNOWN)
+            continue
+        before = current[application.id]
+        decision = on_signal(application.timing, before, signal)
+        rows.append(NewHeartbeat(application.id, signal, decision.duration))
+        current[application.id] = decision.state
+        wake |= _save_transition(connection, application, before, decision, now, base_url)
+        wake |= _is_earlier(decision.state, than=before)
+        paused = before.status is Status.PAUSED
+        outcomes.append(Outcome.PAUSED if paused else Outcome.STORED)
+    states.save_many(
+        connection,
+        {one.id: current[one.id] for one in watched.values() if current[one.id] is not one.state},
+    )
+    heartbeats.insert_many(connection, rows)
+    return Recorded(outcomes, wake)
+
+
+def _save_transition(
+    connection: Connection,
+    application: Watched,
+    before: State,
+    decision: Decision,
+    now: datetime,
+    base_url: str,
+) -> bool:
+    if decision.transition is None:
+        return False
+    added = save_transition(
+        connection,
+        application_id=application.id,
+        project_id=application.project_id,
+        before=before,
+        after=decision.state,
+        transition=decision.transition,
+        now=now,
+        base_url=base_url,
+    )
+    return added > 0
+
+
+def _is_earlier(after: State, *, than: State) -> bool:
+    if after.check_at is None:
+        return False
+    return than.check_at is None or after.check_at < than.check_at

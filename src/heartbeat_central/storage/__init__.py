@@ -1,0 +1,1 @@
+"""Everything that touches the database. The only package that imports SQLAlchemy."""

@@ -1,0 +1,20 @@
+"""The database's own clock, to find out whether this machine's is wrong."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+
+from heartbeat_central.storage.engine import Database
+
+
+def database_time(database: Database) -> datetime | None:
+    """Return what time the PostgreSQL server has; None for SQLite, which has no clock of its own.
+
+    Raises StorageUnavailable.
+    """
+    if database.dialect == "sqlite":
+        return None
+    with database.read() as connection:
+        at = connection.execute(select(func.clock_timestamp())).scalar_one()
+    assert isinstance(at, datetime)
+    return at.astimezone(UTC)

@@ -1,0 +1,162 @@
+"""Connections to SQLite and PostgreSQL, and the two kinds of transaction: read and write."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from heartbeat_central.domain.errors import Invalid, StorageUnavailable
+
+__all__ = ["Connection", "Database", "open_database"]
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that SQLite waits for another process's write."""
+CONNECT_TIMEOUT = 2
+"""Seconds, so that an absent PostgreSQL is told as such and not as a hanging request."""
+STATEMENT_TIMEOUT = 30
+"""Seconds after which PostgreSQL ends a statement of ours; none of them should take one."""
+
+
+class Database:
+    """An engine and its transactions. One per process; safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        # SQLite has one writer. Waiting here is fair and instant; its own busy handler sleeps.
+        self._writing: AbstractContextManager[Any] = (
+            threading.Lock() if self.dialect == "sqlite" else nullcontext()
+        )
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that sees one snapshot of SQLite, or committed rows.
+
+        Raises StorageUnavailable when the database can't be reached.
+        """
+        with _translated(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that commits at the end, or rolls back on an error.
+
+        Raises StorageUnavailable when the database can't be reached or refuses; nothing is stored.
+        """
+        with (
+            _translated(),
+            self._writing,
+            self.engine.connect() as raw,
+            raw.execution_options(heartbeat_central_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def ping(self) -> None:
+        """Return when the database answers. Raises StorageUnavailable."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 10) -> Database:
+    """Return the database at `url` (`sqlite:///file` or `postgresql://…`), without connecting.
+
+    Raises Invalid on field DATABASE_URL when the URL is neither.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite(parsed))
+    return Database(_postgresql(parsed, pool_size))
+
+
+def _parse(url: str) -> URL:
+    # `postgres://` is what several hosters hand out.
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    try:
+        parsed = make_url(url)
+        known = parsed.drivername in ("sqlite", "postgresql+psycopg")
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        known = False
+    if not known:
+        raise Invalid.one(
+            "DATABASE_URL",
+            "must look like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db",
+        )
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url, connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT}, pool_size=10
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit is on disk before a heartbeat is answered with 200.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that will write must say so first: upgrading a read lock later can fail
+        # with "database is locked" whatever the timeout.
+        write = connection.get_execution_options().get("heartbeat_central_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=2,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "application_name": "heartbeat-central",
+            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s",
+            "tcp_user_timeout": 10_000,
+        },
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn a lost, busy, full or absent database into the one error that callers know."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise StorageUnavailable(_reason(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StorageUnavailable(_reason(error)) from error
+        raise
+
+
+def _reason(error: Exception) -> str:
+    # The first line of the driver's own words; never the statement, whose values may be secret.
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return (str(cause).strip().splitlines() or ["the database did not answer"])[0]

@@ -1,0 +1,1 @@
+"""Alembic migrations. Each runs on SQLite and on PostgreSQL."""

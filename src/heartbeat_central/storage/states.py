@@ -1,0 +1,211 @@
+"""The hot state of applications: what every heartbeat reads and writes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, select, update
+
+from heartbeat_central.domain.schedule import (
+    AnySchedule,
+    IntervalSchedule,
+    Timing,
+    calendar_schedule,
+)
+from heartbeat_central.domain.state import State, Status
+from heartbeat_central.storage.tables import application_states as states
+from heartbeat_central.storage.tables import applications
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the state machine needs of one application, read under a row lock."""
+
+    id: int
+    uuid: UUID
+    project_id: int
+    timing: Timing
+    state: State
+
+
+_WATCHED = select(
+    applications.c.id,
+    applications.c.uuid,
+    applications.c.project_id,
+    applications.c.expected_interval,
+    applications.c.schedule_kind,
+    applications.c.schedule_expression,
+    applications.c.schedule_timezone,
+    applications.c.grace_period,
+    applications.c.expect_first_heartbeat,
+    states.c.status,
+    states.c.armed_at,
+    states.c.last_heartbeat_at,
+    states.c.started_at,
+    states.c.started_rid,
+    states.c.check_at,
+).join_from(applications, states)
+
+# Rows are locked in the order of their ids by everyone, so that two batches never deadlock.
+# On SQLite the write transaction is the lock and FOR UPDATE is left out.
+_BY_UUID = (
+    _WATCHED.where(applications.c.uuid.in_(bindparam("uuids", expanding=True)))
+    .order_by(states.c.application_id)
+    .with_for_update(of=states)
+)
+
+# SKIP LOCKED: what another node judges, or a heartbeat is just moving, is left to them.
+_DUE = (
+    _WATCHED.where(states.c.check_at <= bindparam("now"))
+    .order_by(states.c.check_at)
+    .limit(bindparam("most"))
+    .with_for_update(of=states, skip_locked=True)
+)
+
+_STATE_COLUMNS = (
+    "status",
+    "armed_at",
+    "last_heartbeat_at",
+    "started_at",
+    "started_rid",
+    "check_at",
+)
+
+_SAVE = (
+    update(states)
+    .where(states.c.application_id == bindparam("of"))
+    .values({column: bindparam(f"new_{column}") for column in _STATE_COLUMNS})
+)
+
+
+def lock_for_signals(connection: Connection, uuids: Iterable[UUID]) -> dict[UUID, Watched]:
+    """Return the applications with these uuids, locked until the transaction ends; unknown ones lack."""
+    rows = connection.execute(_BY_UUID, {"uuids": list(uuids)})
+    return {watched.uuid: watched for watched in map(_watched, rows)}
+
+
+def lock_due(connection: Connection, *, now: datetime, most: int) -> list[Watched]:
+    """Return up to `most` applications whose check is due, locked, longest due first."""
+    return [_watched(row) for row in connection.execute(_DUE, {"now": now, "most": most})]
+
+
+def earliest_check(connection: Connection) -> datetime | None:
+    """Return when the next application must be judged; None when nothing awaits a check."""
+    return connection.execute(select(func.min(states.c.check_at))).scalar()
+
+
+def insert_state(connection: Connection, application_id: int, state: State) -> None:
+    """Store the state of a new application."""
+    connection.execute(insert(states).values(application_id=application_id, **_values(state)))
+
+
+def lock(connection: Connection, application_id: int) -> State:
+    """Return the state of one application, its row locked until the transaction ends."""
+    row = connection.execute(
+        select(states).where(states.c.application_id == application_id).with_for_update()
+    ).one()
+    return _state(row)
+
+
+def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[int, State]:
+    """Return the states of these applications by id."""
+    rows = connection.execute(select(states).where(states.c.application_id.in_(application_ids)))
+    return {row.application_id: _state(row) for row in rows}
+
+
+def save(connection: Connection, application_id: int, state: State) -> None:
+    """Store one changed state."""
+    save_many(connection, {application_id: state})
+
+
+def save_many(connection: Connection, changed: Mapping[int, State]) -> None:
+    """Store changed states by application id, in the order of the ids."""
+    if changed:
+        connection.execute(
+            _SAVE,
+            [
+                {
+                    "of": application_id,
+                    **{f"new_{column}": value for column, value in _values(state).items()},
+                }
+                for application_id, state in sorted(changed.items(), key=lambda item: item[0])
+            ],
+        )
+
+
+def fingerprint(connection: Connection, project_id: int) -> tuple[Any, ...]:
+    """Return what differs once an application is added, changed, removed or heard from."""
+    row = connection.execute(
+        select(
+            func.count(),
+            func.max(states.c.last_heartbeat_at),
+            func.max(states.c.started_at),
+            func.count(states.c.started_at),
+            func.max(states.c.armed_at),
+            func.sum(case((states.c.status == Status.DOWN.value, 1), else_=0)),
+            func.sum(case((states.c.status == Status.PAUSED.value, 1), else_=0)),
+            func.max(applications.c.updated_at),
+        )
+        .join_from(states, applications)
+        .where(applications.c.project_id == project_id)
+    ).one()
+    return tuple(row)
+
+
+@lru_cache(maxsize=65_536)
+def timing_of(
+    expected_interval: int | None,
+    kind: str | None,
+    expression: str | None,
+    timezone: str | None,
+    grace_period: int,
+    expect_first_heartbeat: bool,
+) -> Timing:
+    """Return the timing of stored columns. Applications that share settings share the object."""
+    schedule: AnySchedule
+    if expected_interval is not None:
+        schedule = IntervalSchedule(expected_interval)
+    else:
+        schedule = calendar_schedule(kind or "", expression or "", timezone or "UTC")
+    return Timing(
+        schedule=schedule,
+        grace_period=grace_period,
+        expect_first_heartbeat=expect_first_heartbeat,
+    )
+
+
+def _values(state: State) -> dict[str, Any]:
+    return {
+        "status": state.status.value,
+        "armed_at": state.armed_at,
+        "last_heartbeat_at": state.last_heartbeat_at,
+        "started_at": state.started_at,
+        "started_rid": state.started_rid,
+        "check_at": state.check_at,
+    }
+
+
+def _state(row: Row[Any]) -> State:
+    return State(
+        status=Status(row.status),
+        armed_at=row.armed_at,
+        last_heartbeat_at=row.last_heartbeat_at,
+        started_at=row.started_at,
+        started_rid=row.started_rid,
+        check_at=row.check_at,
+    )
+
+
+def _watched(row: Any) -> Watched:
+    timing = timing_of(
+        row.expected_interval,
+        row.schedule_kind,
+        row.schedule_expression,
+        row.schedule_timezone,
+        row.grace_period,
+        row.expect_first_heartbeat,
+    )
+    return Watched(row.id, row.uuid, row.project_id, timing, _state(row))

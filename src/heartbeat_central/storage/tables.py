@@ -1,0 +1,255 @@
+"""Every table. Settings and hot state are apart, so that a heartbeat rewrites one narrow row.
+
+Applications, channels, keys and members belong to a project from the start. The history has no
+foreign key and no unique index: it is written a million times for every time it is read, is
+partitioned by time on PostgreSQL, and a deleted application's rows go with the next pruning.
+AUTOINCREMENT keeps SQLite from giving a deleted row's id, and with it its history, to a new row.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from heartbeat_central.storage.types import Json, Key, Moment
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Key, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", String(20), nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("user_id", Key, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("scope", String(10), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("key_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("slug", String(200), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("tags", Json, nullable=False),
+    # Exactly one of expected_interval and the three schedule columns is set.
+    Column("expected_interval", Integer),
+    Column("schedule_kind", String(12)),
+    Column("schedule_expression", Text),
+    Column("schedule_timezone", String(64)),
+    Column("grace_period", Integer, nullable=False),
+    Column("expect_first_heartbeat", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+application_states = Table(
+    "application_states",
+    metadata,
+    Column(
+        "application_id",
+        Key,
+        ForeignKey("applications.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("status", String(6), nullable=False),
+    Column("armed_at", Moment, nullable=False),
+    Column("last_heartbeat_at", Moment),
+    Column("started_at", Moment),
+    Column("started_rid", Uuid),
+    Column("check_at", Moment),
+    # The only index: on a column that heartbeats leave alone, so that their updates stay HOT.
+    Index("ix_application_states_check_at", "check_at"),
+    # Room on every page for the next version of a row.
+    postgresql_with={"fillfactor": "50"},
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("application_id", Key, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("exit_status", SmallInteger),
+    Column("duration", BigInteger, comment="microseconds"),
+    Column("rid", Uuid),
+    Column("method", String(16), nullable=False),
+    Column("remote_address", String(64)),
+    Column("user_agent", String(256)),
+    Column("body_size", Integer, nullable=False),
+    Column("body", LargeBinary),
+    Index("ix_heartbeats_application_id_received_at", "application_id", "received_at"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "application_id", Key, ForeignKey("applications.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("reason", String(16), nullable=False),
+    Column("exit_status", SmallInteger),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    Column("last_heartbeat_at", Moment),
+    Index(None, "project_id", "opened_at"),
+    Index(None, "application_id", "opened_at"),
+    Index(
+        "uq_incidents_open",
+        "application_id",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("config", Text, nullable=False, comment="JSON, encrypted with SECRET_KEY"),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index(None, "project_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column(
+        "application_id", Key, ForeignKey("applications.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("channel_id", Key, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "channel_id"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    # No foreign keys: the snapshot outlives what it tells of.
+    Column("application_id", Key),
+    Column("incident_id", Key),
+    Column("snapshot", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "created_at"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("uuid", Uuid, nullable=False, unique=True),
+    Column("alert_id", Key, ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
+    Column("channel_id", Key, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("application_id", Key),
+    Column("status", String(10), nullable=False),
+    Column("attempt", Integer, nullable=False, comment="the last one begun; the fencing token"),
+    Column("due_at", Moment, comment="next attempt; while leased, the end of the lease"),
+    Column("leased_until", Moment),
+    Column("first_attempt_at", Moment),
+    Column("finished_at", Moment),
+    Column("last_error", Text),
+    Column("created_at", Moment, nullable=False),
+    Index(
+        "ix_deliveries_due",
+        "due_at",
+        postgresql_where=text("status = 'pending'"),
+        sqlite_where=text("status = 'pending'"),
+    ),
+    Index(None, "channel_id", "id"),
+    Index(None, "alert_id"),
+    sqlite_autoincrement=True,
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("delivery_id", Key, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("delivery_id", "attempt"),
+)

@@ -1,0 +1,193 @@
+"""Builds everything from Settings: the only place where parts meet, and where the clock is read."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from a2wsgi import WSGIMiddleware
+from apiflask import APIFlask
+from pydantic import SecretStr
+
+from heartbeat_central.alerts.base import Outbound, SmtpDefaults, TwilioDefaults
+from heartbeat_central.alerts.http import HttpClient
+from heartbeat_central.alerts.registry import Registry, build_registry
+from heartbeat_central.api import register_api
+from heartbeat_central.api.context import ApiContext
+from heartbeat_central.ingest import server
+from heartbeat_central.ingest.batcher import Batcher
+from heartbeat_central.ingest.clients import ClientAddress
+from heartbeat_central.ingest.edge import AsgiApp, Edge
+from heartbeat_central.ingest.live import LiveUpdates
+from heartbeat_central.monitor.jobs import Monitor
+from heartbeat_central.services.check_health import Vitals
+from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.fingerprint import fingerprint
+from heartbeat_central.services.manage_accounts import session_user
+from heartbeat_central.services.prune_history import make_room
+from heartbeat_central.services.record_signals import record_signals
+from heartbeat_central.settings import Settings, resolve_secret_key
+from heartbeat_central.storage import migrate
+from heartbeat_central.storage.engine import Database, open_database
+from heartbeat_central.storage.secrets import SecretBox
+from heartbeat_central.web import SESSION_COOKIE, register_web
+from heartbeat_central.web.context import WebContext
+
+RENDER_THREADS = 8
+"""Threads for pages and the REST API; few, because they share the interpreter with the edge."""
+LARGEST_REQUEST = 2 * 1024 * 1024
+"""Bytes that a page or the REST API accepts."""
+
+
+def clock() -> datetime:
+    """Return the time, UTC: the one clock of the service."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What several parts of the service share."""
+
+    settings: Settings
+    secret_key: str
+    database: Database
+    registry: Registry
+    secret_box: SecretBox
+    outbound: Outbound
+    vitals: Vitals
+
+
+def build(settings: Settings) -> Parts:
+    """Return the parts of a service, with the schema up to date.
+
+    Raises SettingsError, Invalid and StorageUnavailable.
+    """
+    secret_key = resolve_secret_key(settings)
+    database = open_database(settings.database_url)
+    migrate.upgrade(database)
+    make_room(database, now=clock())
+    return Parts(
+        settings=settings,
+        secret_key=secret_key,
+        database=database,
+        registry=build_registry(),
+        secret_box=SecretBox([secret_key]),
+        outbound=outbound(settings),
+        vitals=Vitals(),
+    )
+
+
+def outbound(settings: Settings) -> Outbound:
+    """Return what alert plugins may use to reach the world."""
+    return Outbound(
+        http=HttpClient(allow_private=settings.allow_private_targets),
+        operator_http=HttpClient(allow_private=True),
+        allow_private_targets=settings.allow_private_targets,
+        smtp=SmtpDefaults(
+            server=settings.smtp_server,
+            port=settings.smtp_port,
+            username=settings.smtp_username,
+            password=_plain(settings.smtp_password),
+            sender=settings.smtp_from,
+        ),
+        twilio=TwilioDefaults(
+            account_sid=settings.twilio_account_sid,
+            auth_token=_plain(settings.twilio_auth_token),
+            from_number=settings.twilio_from_number,
+            api_url=settings.twilio_api_url,
+        ),
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Run the whole service in this process until SIGTERM or SIGINT."""
+    parts = build(settings)
+    monitor = _monitor(parts)
+    live = LiveUpdates(
+        cookie_name=SESSION_COOKIE,
+        project_of=partial(_project_of, parts.database),
+        fingerprint=partial(fingerprint, parts.database),
+    )
+    edge = _edge(parts, monitor, live)
+    monitor.start()
+    server.run(edge, host=settings.host, port=settings.port, on_stopping=live.close)
+
+
+def _monitor(parts: Parts) -> Monitor:
+    def report(job: str, at: datetime, problem: str | None) -> None:
+        if problem is None:
+            parts.vitals.ok(job, at)
+        else:
+            parts.vitals.failed(job, at, problem)
+
+    return Monitor(
+        database=parts.database,
+        sender=Sender(parts.database, parts.registry, parts.secret_box, parts.outbound),
+        clock=clock,
+        base_url=parts.settings.base_url,
+        check_interval=parts.settings.check_interval,
+        retention_days=parts.settings.retention_days,
+        report=report,
+    )
+
+
+def _edge(parts: Parts, monitor: Monitor, live: LiveUpdates) -> AsgiApp:
+    base_url = parts.settings.base_url
+    batcher = Batcher(
+        lambda signals: record_signals(parts.database, signals, now=clock(), base_url=base_url),
+        on_wake=monitor.ring,
+    )
+
+    def stop() -> None:
+        monitor.stop()
+        parts.database.close()
+
+    return Edge(
+        batcher=batcher,
+        clock=clock,
+        body_limit=parts.settings.body_limit,
+        client_address=ClientAddress(parts.settings.trusted_proxies),
+        live=live,
+        rest=WSGIMiddleware(_flask(parts, monitor), workers=RENDER_THREADS),
+        on_stop=stop,
+    )
+
+
+def _flask(parts: Parts, monitor: Monitor) -> APIFlask:
+    app = APIFlask("heartbeat_central", static_folder=None, spec_path=None, docs_path=None)
+    app.config.update(SECRET_KEY=parts.secret_key, MAX_CONTENT_LENGTH=LARGEST_REQUEST)
+    register_api(
+        app,
+        ApiContext(
+            database=parts.database,
+            registry=parts.registry,
+            secret_box=parts.secret_box,
+            outbound=parts.outbound,
+            base_url=parts.settings.base_url,
+            clock=clock,
+            vitals=parts.vitals,
+            doorbell=monitor.ring,
+        ),
+    )
+    register_web(
+        app,
+        WebContext(
+            database=parts.database,
+            registry=parts.registry,
+            secret_box=parts.secret_box,
+            outbound=parts.outbound,
+            base_url=parts.settings.base_url,
+            secret_key=parts.secret_key,
+            clock=clock,
+            doorbell=monitor.ring,
+        ),
+    )
+    return app
+
+
+def _project_of(database: Database, token: str) -> int | None:
+    user = session_user(database, token, now=clock())
+    return None if user is None else user.project_id
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

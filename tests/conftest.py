@@ -1,0 +1,100 @@
+"""Fixtures for all tests. What is slow to start is started by the first test that asks for it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import browser, postgres
+from tests.support.missing import missing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_RUN = pytest.StashKey[postgres.Run]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers inherit the controller's run through the environment.
+    if not hasattr(config, "workerinput"):
+        config.stash[_RUN] = postgres.Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    postgres.drop_templates()
+    if _RUN in config.stash:
+        config.stash[_RUN].close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "chromium" in names:
+            item.add_marker(pytest.mark.browser)
+        callspec = getattr(item, "callspec", None)
+        parameter = callspec.params.get("database_url") if callspec else None
+        # `database_url` lists both databases; its parameter tells which one this test uses.
+        if parameter == "postgresql" or ("postgres_url" in names and parameter is None):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The address of a running PostgreSQL server, shared by the whole run. Make no tables there."""
+    try:
+        return postgres.server_url()
+    except postgres.PostgresMissing as reason:
+        missing(str(reason))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty PostgreSQL database of this test's own, dropped afterwards."""
+    with postgres.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database of this test's own; the file isn't there yet."""
+    return f"sqlite:///{tmp_path / 'heartbeat.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each of the two databases in turn."""
+    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """A running headless Chromium, one a worker."""
+    path = browser.find_chromium()
+    if path is None:
+        missing("no Chromium found: install Debian's chromium, or set CHROMIUM to one")
+    with browser.chromium(path) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium: "Browser") -> Iterator["Page"]:
+    """A page in a browser context of its own: no cookies, nothing cached."""
+    context = chromium.new_context(locale="en-GB", timezone_id="UTC")
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _clean_environment() -> Iterator[None]:
+    """Keep the developer's own settings out of the tests."""
+    ours = ("HEARTBEAT_", "SMTP_", "TWILIO_", "DATABASE_URL", "SECRET_KEY", "ADMIN_", "BASE_URL")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(ours):
+                patch.delenv(name)
+        yield

@@ -1,0 +1,73 @@
+"""`serve` and `python app.py`: the first start, what a start prints, and the end."""
+
+import re
+import shutil
+import sys
+
+from tests.integration.cli.conftest import REPOSITORY, CommandLine, fetch
+
+
+def test_a_key_and_an_application_made_beforehand_work_in_the_service(
+    command_line: CommandLine,
+) -> None:
+    key = command_line.output("apikey", "create", "--scope", "read").strip()
+    command_line.output("app", "add", "Web shop", "--interval", "60")
+    with command_line.serving() as service:
+        status, body = fetch(f"{service.base_url}/api/applications", key=key)
+        assert status == 200
+        assert "Web shop" in body
+        url = command_line.output("app", "list").rstrip("\n").split("\t")[5]
+        assert fetch(url)[0] == 200
+        assert "\tup\t" in command_line.output("app", "list")
+        number = command_line.output("apikey", "list").split("\t")[0]
+        command_line.output("apikey", "revoke", number)
+        assert fetch(f"{service.base_url}/api/applications", key=key)[0] == 401
+        assert service.stop() == 0
+
+
+def test_the_first_start_prints_a_link_that_opens(on_sqlite: CommandLine) -> None:
+    with on_sqlite.serving() as service:
+        link = re.search(r"http://localhost:\d+\S+", service.said().partition("account")[2])
+        assert link, service.said()
+        assert fetch(link[0])[0] == 200
+
+
+def test_no_link_once_there_is_an_account(on_sqlite: CommandLine) -> None:
+    on_sqlite.output("user", "add", "ann@example.org", "--password-stdin", said="correct horse\n")
+    with on_sqlite.serving() as service:
+        assert "no account" not in service.said()
+
+
+def test_admin_settings_make_the_first_account(on_sqlite: CommandLine) -> None:
+    env = {"ADMIN_EMAIL": "ann@example.org", "ADMIN_PASSWORD": "correct horse battery"}
+    for _ in range(2):  # the second start finds it there
+        with on_sqlite.serving(env=env) as service:
+            assert "no account" not in service.said()
+            assert service.stop() == 0
+        assert "correct horse" not in service.said()
+    again = on_sqlite.run("user", "add", "ann@example.org", "--password-stdin", said="long enough!")
+    assert again.returncode == 1
+
+
+def test_an_admin_password_that_is_too_short_is_told(on_sqlite: CommandLine) -> None:
+    env = {"ADMIN_EMAIL": "ann@example.org", "ADMIN_PASSWORD": "x"}
+    sentence = on_sqlite.failure("serve", env=env)
+    assert "password" in sentence.lower()
+
+
+def test_app_py_serves_from_a_copy_without_installation(on_sqlite: CommandLine) -> None:
+    shutil.copy(REPOSITORY / "app.py", on_sqlite.folder)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(REPOSITORY / "src", on_sqlite.folder / "src", ignore=ignored)
+    shutil.copy(REPOSITORY / ".env.example", on_sqlite.folder / ".env")
+    command = (sys.executable, "app.py")
+    with on_sqlite.serving(command, env={"PYTHONPATH": ""}) as service:
+        assert service.stop() == 0
+
+
+def test_options_win_over_settings(on_sqlite: CommandLine) -> None:
+    port = on_sqlite.settings["PORT"]
+    command = (sys.executable, "-m", "heartbeat_central.cli", "serve", "--port", port)
+    (on_sqlite.folder / ".env").write_text("PORT=1\n")
+    with on_sqlite.serving(command) as service:
+        assert f"http://localhost:{port}" in service.said()

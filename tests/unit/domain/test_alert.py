@@ -1,0 +1,134 @@
+"""The words of an alert, and its snapshot."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from heartbeat_central.domain import alert as alerts
+from heartbeat_central.domain import moment
+from heartbeat_central.domain import state as machine
+from heartbeat_central.domain.alert import Alert, AlertKind
+from heartbeat_central.domain.application import Application, settings_from
+from heartbeat_central.domain.incident import Incident, Reason
+from heartbeat_central.domain.view import ApplicationView, application_view
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def view(**settings: Any) -> ApplicationView:
+    application = Application(
+        id=7,
+        uuid=UUID("0b1f5f3e-8c1d-4c6e-9a52-3f1f0a7f5d11"),
+        project_id=1,
+        settings=settings_from(
+            **{"name": "Nightly\nbackup", "expected_interval": 60, "schedule": None, **settings}
+        ),
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    state = machine.born(application.settings.timing, now=NOON)
+    return application_view(application, state, now=NOON, base_url="http://localhost:5000")
+
+
+def incident(
+    reason: Reason = Reason.MISSED, *, exit_status: int | None = None, closed: bool = False
+) -> Incident:
+    return Incident(
+        id=3,
+        application_id=7,
+        reason=reason,
+        exit_status=exit_status,
+        opened_at=NOON,
+        closed_at=NOON + timedelta(minutes=4, seconds=5) if closed else None,
+    )
+
+
+def about(kind: AlertKind, outage: Incident | None, **settings: Any) -> Alert:
+    return Alert(
+        kind=kind,
+        application=view(**settings),
+        incident=outage,
+        dashboard_url="http://localhost:5000/applications/7",
+        created_at=NOON + timedelta(minutes=5),
+    )
+
+
+def test_an_outage_says_what_why_since_when_and_where_to_look() -> None:
+    alert = about(AlertKind.DOWN, incident(), tags=["db", "night"])
+    assert alerts.subject(alert) == "DOWN: Nightly backup"
+    assert alerts.text(alert).splitlines() == [
+        "Nightly backup is down: missed its heartbeat.",
+        "Down since: 2026-11-23 12:00:00 UTC",
+        "Reason: missed its heartbeat",
+        "Last heartbeat: never",
+        "Tags: db, night",
+        "Details: http://localhost:5000/applications/7",
+    ]
+
+
+def test_a_recovery_says_how_long_it_was_down() -> None:
+    text = alerts.text(about(AlertKind.UP, incident(closed=True)))
+    assert "up again after 4 min 5 s" in text
+    assert "Up since: 2026-11-23 12:04:05 UTC" in text
+    assert "Down for: 4 min 5 s" in text
+
+
+@pytest.mark.parametrize(
+    ("outage", "cause"),
+    [
+        (incident(Reason.FAILED, exit_status=3), "failed with exit status 3"),
+        (incident(Reason.FAILED), "reported a failure"),
+        (incident(Reason.UNFINISHED), "started and did not finish in time"),
+    ],
+)
+def test_says_why(outage: Incident, cause: str) -> None:
+    assert alerts.cause(outage) == cause
+
+
+def test_a_test_says_that_it_is_one() -> None:
+    alert = Alert(kind=AlertKind.TEST, dashboard_url="http://localhost:5000", created_at=NOON)
+    assert alerts.subject(alert).startswith("TEST")
+    assert "This is a test" in alerts.text(alert)
+    assert Alert.from_json(alert.as_json()) == alert
+
+
+def test_without_an_incident_says_the_status() -> None:
+    assert alerts.summary(about(AlertKind.UP, None)) == "Nightly backup is new."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (-5, "0 s"),
+        (7, "7 s"),
+        (245, "4 min 5 s"),
+        (3600, "1 h"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_spans_read_well(seconds: int, words: str) -> None:
+    assert alerts.span(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {
+            "expected_interval": None,
+            "schedule": {"kind": "cron", "expression": "@daily", "timezone": "UTC"},
+        },
+    ],
+)
+def test_a_stored_alert_comes_back_the_same(settings: dict[str, Any]) -> None:
+    alert = about(AlertKind.DOWN, incident(), **settings)
+    assert Alert.from_json(alert.as_json()) == alert
+
+
+def test_times_are_written_with_zone_and_microseconds() -> None:
+    assert moment.isoformat(NOON) == "2026-11-23T12:00:00.000000+00:00"
+    assert moment.isoformat(None) is None
+    assert moment.parse("2026-11-23T13:00:00+01:00") == NOON
