@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from tests.support.missing import missing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+    from heartbeat_central.storage.engine import Database
 
 _RUN = pytest.StashKey[postgres.Run]()
 
@@ -98,3 +101,25 @@ def _clean_environment() -> Iterator[None]:
             if name.startswith(ours):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator["Database"]:
+    """Each of the two databases in turn, its tables in place."""
+    from heartbeat_central.services.prune_history import make_room
+    from heartbeat_central.storage.engine import open_database
+    from heartbeat_central.storage.migrate import upgrade
+
+    opened = open_database(database_url)
+    try:
+        upgrade(opened)
+        make_room(opened, now=datetime.now(UTC))
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the service does."""
+    return "asyncio"

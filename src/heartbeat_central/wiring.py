@@ -98,6 +98,12 @@ def outbound(settings: Settings) -> Outbound:
     )
 
 
+def build_sender(settings: Settings, database: Database) -> Sender:
+    """Return what sends alerts, for a command that sends one itself."""
+    box = SecretBox([resolve_secret_key(settings)])
+    return Sender(database, build_registry(), box, outbound(settings))
+
+
 def serve(settings: Settings) -> None:
     """Run the whole service in this process until SIGTERM or SIGINT."""
     parts = build(settings)
@@ -117,7 +123,7 @@ def _monitor(parts: Parts) -> Monitor:
         if problem is None:
             parts.vitals.ok(job, at)
         else:
-            parts.vitals.failed(job, at, problem)
+            parts.vitals.failed(job, problem)
 
     return Monitor(
         database=parts.database,

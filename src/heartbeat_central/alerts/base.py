@@ -5,23 +5,47 @@ the form, validates what people enter and marks secrets. Third parties register 
 the entry-point group `heartbeat_central.alerts`.
 """
 
+import builtins
+import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from heartbeat_central.alerts.http import HttpClient
+from heartbeat_central.alerts.sockets import tls_context
 from heartbeat_central.domain.alert import Envelope
 
 
 class PluginConfig(BaseModel):
     """Base of every plugin's configuration: exactly the declared keys, strict types.
 
-    Annotate a secret as `SecretStr`: it is masked on output and encrypted at rest.
+    Annotate a secret as `SecretStr`, or as `SecretUrl` when people should still see its host: it
+    is masked on output. Give every field a title, a description and examples; the form shows them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, raw: Any) -> Any:
+        """Take an optional field that was left empty in a form as not given."""
+        if not isinstance(raw, Mapping):
+            return raw
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {
+            name: value
+            for name, value in raw.items()
+            if not (name in optional and (value is None or value == ""))
+        }
 
 
 ConfigT = TypeVar("ConfigT", bound=PluginConfig)
@@ -60,6 +84,8 @@ class Outbound:
     allow_private_targets: bool = False
     smtp: SmtpDefaults = SmtpDefaults()
     twilio: TwilioDefaults = TwilioDefaults()
+    mail_tls: ssl.SSLContext = field(default_factory=tls_context, repr=False)
+    """What authorities are trusted for mail servers; from `sockets.tls_context`."""
     timeout: float = 10.0
     """Seconds that one send may take in all."""
 
@@ -73,7 +99,8 @@ class AlertPlugin(ABC, Generic[ConfigT]):
     """The name that people read, e.g. `Slack`."""
     summary: ClassVar[str]
     """One sentence for the page where people choose a plugin."""
-    Config: type[ConfigT]
+    Config: builtins.type[ConfigT]
+    """The model of its configuration."""
 
     @abstractmethod
     def build(self, envelope: Envelope, config: ConfigT) -> Any:

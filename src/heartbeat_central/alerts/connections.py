@@ -73,7 +73,10 @@ class IdleConnections:
         """Return a connection that was alive a moment ago, or None."""
         while True:
             with self._lock:
+                surplus = self._expired()
                 connection = self._newest(origin)
+            for old in surplus:
+                old.close()
             if connection is None or connection.is_connected:
                 return connection
             connection.close()

@@ -14,6 +14,7 @@ import urllib3.exceptions
 from urllib3.connection import HTTPConnection
 from urllib3.response import BaseHTTPResponse
 
+from heartbeat_central import __version__
 from heartbeat_central.alerts.connections import (
     Connection,
     IdleConnections,
@@ -28,7 +29,7 @@ from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 READ_CAP = 64 * 1024
 """Bytes of a response body that are read; with more to come the connection is closed."""
 _HEADERS = {
-    "User-Agent": "Heartbeat-Central (+https://heartbeat-central.example)",
+    "User-Agent": f"Heartbeat-Central/{__version__}",
     "Accept-Encoding": "identity",
 }
 _GONE = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError)

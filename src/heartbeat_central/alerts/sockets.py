@@ -4,19 +4,24 @@ A socket timeout alone bounds each read; a receiver that sends a byte a second t
 for hours. These sockets give every read and write only what is left of the deadline.
 """
 
+import errno
 import socket
 import ssl
 import time
 from collections.abc import Sequence
 from typing import Any
 
+MOST_BYTES = 256 * 1024
+"""Received in one exchange: a body up to its cap, and headers or replies of any decent length."""
+
 
 class Deadline:
-    """A moment on the monotonic clock by which an exchange must have ended."""
+    """What one exchange may take: a time on the monotonic clock, and an amount of bytes to receive."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._at = time.monotonic() + seconds
+        self._room = MOST_BYTES
 
     def left(self) -> float:
         """Return the seconds that are left, more than 0. Raises TimeoutError when none are."""
@@ -24,6 +29,14 @@ class Deadline:
         if left <= 0:
             raise TimeoutError(f"no answer within {self.seconds:g} s")
         return left
+
+    def received(self, count: int) -> int:
+        """Return `count`, having taken it off. Raises OSError when that was too much: headers and
+        replies without an end would else fill the memory until the time is up."""
+        self._room -= count
+        if self._room < 0:
+            raise OSError(errno.EMSGSIZE, "the answer is too long")
+        return count
 
 
 class TimedSocket(socket.socket):
@@ -33,9 +46,10 @@ class TimedSocket(socket.socket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Read at most until the deadline."""
-        if self.deadline is not None:
-            self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
+        if self.deadline is None:
+            return super().recv_into(*args, **kwargs)
+        self.settimeout(self.deadline.left())
+        return self.deadline.received(super().recv_into(*args, **kwargs))
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         """Write at most until the deadline: the timeout of `sendall` is one for all its writes."""
@@ -51,9 +65,10 @@ class TimedTlsSocket(ssl.SSLSocket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """Read at most until the deadline."""
-        if self.deadline is not None:
-            self.settimeout(self.deadline.left())
-        return super().recv_into(*args, **kwargs)
+        if self.deadline is None:
+            return super().recv_into(*args, **kwargs)
+        self.settimeout(self.deadline.left())
+        return self.deadline.received(super().recv_into(*args, **kwargs))
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         """Write at most until the deadline; `sendall` calls this for each piece."""

@@ -1,9 +1,17 @@
 """`heartbeat-central app`: the applications that are watched."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from heartbeat_central.cli.context import load_settings, now, ready
 from heartbeat_central.cli.output import show_table
+
+if TYPE_CHECKING:
+    from heartbeat_central.domain.view import ApplicationView
+
+PAGE = 1000
+"""Applications read at once."""
 
 
 @click.group()
@@ -18,11 +26,22 @@ def list_() -> None:
     from heartbeat_central.services.manage_applications import list_applications
 
     settings = load_settings()
+    views: list[ApplicationView] = []
     with ready(settings) as database:
         at = now()
-        views = list_applications(
-            database, default_project_id(database, now=at), now=at, base_url=settings.base_url
-        )
+        project_id = default_project_id(database, now=at)
+        while True:
+            page = list_applications(
+                database,
+                project_id,
+                now=at,
+                base_url=settings.base_url,
+                limit=PAGE,
+                before_id=views[-1].id if views else None,
+            )
+            views += page
+            if len(page) < PAGE:
+                break
     show_table(
         ["id", "name", "status", "last heartbeat", "next expected", "heartbeat URL"],
         [

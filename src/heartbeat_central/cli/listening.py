@@ -9,9 +9,7 @@ from heartbeat_central.cli.failures import CannotListen
 def check_port(host: str, port: int) -> None:
     """Return when `host` and `port` are free. Raises CannotListen with the reason."""
     try:
-        addresses = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in addresses:
             with socket.socket(family, kind, protocol) as probe:
                 if os.name == "posix":

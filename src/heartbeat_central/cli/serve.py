@@ -1,5 +1,6 @@
 """`heartbeat-central serve`: the service itself."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -52,6 +53,19 @@ def _prepare(settings: "Settings") -> None:
     with opened(settings) as database:
         upgrade(database)
         setup_url = prepare_first_start(database, settings, secret_key, now())
-    click.echo(f"Heartbeat Central: {settings.base_url}", err=True)
+    _announce(settings.base_url, setup_url)
+
+
+def _announce(base_url: str, setup_url: str | None) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"Heartbeat Central: {base_url}", err=True)
+        if setup_url:
+            click.echo(f"There is no account yet. Make the first one:\n  {setup_url}", err=True)
+        return
+    # Every line on stderr is JSON then, so that whatever collects it can read these as well.
+    import structlog
+
+    log = structlog.get_logger(__name__)
+    log.info("service_starting", base_url=base_url)
     if setup_url:
-        click.echo(f"There is no account yet. Make the first one here:\n  {setup_url}", err=True)
+        log.info("no_account_yet", make_the_first_one_at=setup_url)

@@ -23,7 +23,6 @@ from heartbeat_central.domain.errors import (
     DeliveryFailure,
     HeartbeatCentralError,
     PermanentFailure,
-    StorageUnavailable,
     TemporaryFailure,
 )
 from heartbeat_central.storage import outbox
@@ -99,21 +98,40 @@ def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) 
     delivery is sent again under the same id.
     """
     started_at = clock()
-    failure: DeliveryFailure | None = None
-    detail = ""
-    try:
-        detail = _send(sender, claimed, started_at)
-    except DeliveryFailure as error:
-        failure = error
-    except StorageUnavailable:
-        raise
-    except HeartbeatCentralError as error:
-        failure = PermanentFailure(str(error))
-    except Exception as error:
-        # A plugin's bug must not end the sender; it may be gone after the next upgrade.
-        log.exception("plugin_failed", type=claimed.channel_type, delivery=str(claimed.uuid))
-        failure = TemporaryFailure(f"the plugin failed: {type(error).__name__}")
-    return _record(sender.database, claimed, started_at, clock(), failure, detail)
+    failure, detail = _attempt(sender, claimed, started_at)
+    now = clock()
+    if failure is None:
+        return _record(
+            sender.database, claimed, _Outcome(DeliveryStatus.DELIVERED, started_at, now, detail)
+        )
+    decision = retry.decide(
+        failure,
+        attempt=claimed.attempt,
+        first_attempt_at=claimed.first_attempt_at,
+        now=now,
+        jitter=random.random(),  # noqa: S311  spreading load, not guarding a secret
+    )
+    match decision:
+        case retry.RetryAt(at):
+            outcome = _Outcome(DeliveryStatus.PENDING, started_at, now, str(failure), at)
+        case retry.GiveUp(because):
+            outcome = _Outcome(DeliveryStatus.DEAD, started_at, now, because)
+    return _record(sender.database, claimed, outcome)
+
+
+def deliver_once(
+    sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]
+) -> tuple[DeliveryFailure | None, str]:
+    """Send one claimed delivery, record the outcome, and never try again.
+
+    Returns the failure, None when it was delivered, and what the receiver said.
+    """
+    started_at = clock()
+    failure, detail = _attempt(sender, claimed, started_at)
+    status = DeliveryStatus.DELIVERED if failure is None else DeliveryStatus.DEAD
+    said = detail if failure is None else str(failure)
+    _record(sender.database, claimed, _Outcome(status, started_at, clock(), said))
+    return failure, detail
 
 
 def next_delivery(database: Database) -> datetime | None:
@@ -122,51 +140,62 @@ def next_delivery(database: Database) -> datetime | None:
         return outbox.earliest_due(connection)
 
 
-def _send(sender: Sender, claimed: Claimed, now: datetime) -> str:
-    plugin = sender.registry.get(claimed.channel_type)
-    config = plugin_config.validate(plugin, sender.secret_box.open(claimed.sealed_config))
-    envelope = Envelope(
-        alert=claimed.alert, delivery_id=claimed.uuid, attempt=claimed.attempt, sent_at=now
-    )
-    return plugin.send(envelope, config, sender.outbound)
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: DeliveryStatus
+    started_at: datetime
+    finished_at: datetime
+    detail: str
+    """What the receiver said, or what went wrong."""
+    due_at: datetime | None = None
+
+    @property
+    def error(self) -> str | None:
+        return None if self.status is DeliveryStatus.DELIVERED else self.detail
 
 
-def _record(
-    database: Database,
-    claimed: Claimed,
-    started_at: datetime,
-    now: datetime,
-    failure: DeliveryFailure | None,
-    detail: str,
-) -> DeliveryStatus:
-    if failure is None:
-        status, due_at, error = DeliveryStatus.DELIVERED, None, None
-    else:
-        error = str(failure)
-        decision = retry.decide(
-            failure,
-            attempt=claimed.attempt,
-            first_attempt_at=claimed.first_attempt_at,
-            now=now,
-            jitter=random.random(),  # noqa: S311  spreading load, not guarding a secret
+def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryFailure | None, str]:
+    """Send, and return the failure, None when there is none, and what the receiver said."""
+    try:
+        plugin = sender.registry.get(claimed.channel_type)
+        config = plugin_config.validate(plugin, sender.secret_box.open(claimed.sealed_config))
+        envelope = Envelope(
+            alert=claimed.alert, delivery_id=claimed.uuid, attempt=claimed.attempt, sent_at=now
         )
-        match decision:
-            case retry.RetryAt(at):
-                status, due_at = DeliveryStatus.PENDING, at
-            case retry.GiveUp(because):
-                status, due_at, error = DeliveryStatus.DEAD, None, because
+        return None, plugin.send(envelope, config, sender.outbound)
+    except DeliveryFailure as failure:
+        return failure, ""
+    except HeartbeatCentralError as error:
+        # An unknown plugin, a lost SECRET_KEY, a configuration that an upgrade made invalid.
+        return PermanentFailure(str(error)), ""
+    except Exception as error:
+        # A plugin's bug must not end the sender; it may be gone after the next upgrade.
+        log.exception("plugin_failed", type=claimed.channel_type, delivery=str(claimed.uuid))
+        return TemporaryFailure(f"the plugin failed: {type(error).__name__}"), ""
+
+
+def _record(database: Database, claimed: Claimed, outcome: _Outcome) -> DeliveryStatus:
     with database.write() as connection:
-        if not outbox.mark(connection, claimed, status=status, now=now, due_at=due_at, error=error):
-            log.warning("lease_lost", delivery=str(claimed.uuid), attempt=claimed.attempt)
-            return status
-        outbox.add_attempt(
+        held = outbox.mark(
             connection,
             claimed,
-            started_at=started_at,
-            finished_at=now,
-            outcome="ok" if failure is None else "failed",
-            detail=detail if failure is None else str(failure),
+            status=outcome.status,
+            now=outcome.finished_at,
+            due_at=outcome.due_at,
+            error=outcome.error,
         )
+        if held:
+            outbox.add_attempt(
+                connection,
+                claimed,
+                started_at=outcome.started_at,
+                finished_at=outcome.finished_at,
+                outcome="ok" if outcome.error is None else "failed",
+                detail=outcome.detail,
+            )
+    if not held:
+        log.warning("lease_lost", delivery=str(claimed.uuid), attempt=claimed.attempt)
+        return outcome.status
     log.info(
         "delivery_attempted",
         delivery=str(claimed.uuid),
@@ -174,10 +203,10 @@ def _record(
         type=claimed.channel_type,
         kind=claimed.alert.kind.value,
         attempt=claimed.attempt,
-        status=status.value,
-        error=error,
+        status=outcome.status.value,
+        error=outcome.error,
     )
-    return status
+    return outcome.status
 
 
 def give_back(database: Database, claimed: Claimed, *, now: datetime) -> None:

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, tuple_, update
 
+from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.storage.tables import incidents
 
@@ -50,6 +51,40 @@ def close_open(connection: Connection, application_id: int, at: datetime) -> Inc
         update(incidents).where(incidents.c.id == row.id).values(closed_at=closed_at)
     )
     return to_incident(row, closed_at=closed_at)
+
+
+def find(connection: Connection, project_id: int, incident_id: int) -> Incident:
+    """Return the project's incident with this id. Raises NotFound."""
+    row = connection.execute(
+        select(incidents).where(incidents.c.project_id == project_id, incidents.c.id == incident_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("there is no such incident")
+    return to_incident(row)
+
+
+def page(
+    connection: Connection,
+    project_id: int,
+    *,
+    application_id: int | None = None,
+    open_only: bool = False,
+    limit: int,
+    before: tuple[datetime, int] | None = None,
+) -> list[Incident]:
+    """Return up to `limit` incidents, newest first; `before` is (opened_at, id) of the last seen."""
+    query = select(incidents).where(incidents.c.project_id == project_id)
+    if application_id is not None:
+        query = query.where(incidents.c.application_id == application_id)
+    if open_only:
+        query = query.where(incidents.c.closed_at.is_(None))
+    if before is not None:
+        query = query.where(
+            tuple_(incidents.c.opened_at, incidents.c.id)
+            < tuple_(*before, types=(incidents.c.opened_at.type, incidents.c.id.type))
+        )
+    query = query.order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(limit)
+    return [to_incident(row) for row in connection.execute(query)]
 
 
 def to_incident(row: Row[Any], *, closed_at: datetime | None = None) -> Incident:

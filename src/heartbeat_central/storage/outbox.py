@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, literal, select, update
 
-from heartbeat_central.domain.alert import Alert
+from heartbeat_central.domain.alert import Alert, AlertKind
+from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.storage.tables import (
     alerts,
     applications,
@@ -49,6 +50,69 @@ class Claimed:
     application_exists: bool
     incident_open: bool
     first_attempt_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as people look at it."""
+
+    id: int
+    uuid: UUID
+    kind: AlertKind
+    application_id: int | None
+    incident_id: int | None
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    created_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values, times as RFC 3339 text."""
+        return {
+            "id": self.id,
+            "delivery_id": str(self.uuid),
+            "event": self.kind.value,
+            "application_id": self.application_id,
+            "incident_id": self.incident_id,
+            "status": self.status.value,
+            "attempts": self.attempts,
+            "next_attempt_at": isoformat(self.next_attempt_at),
+            "finished_at": isoformat(self.finished_at),
+            "last_error": self.last_error,
+            "created_at": isoformat(self.created_at),
+        }
+
+
+def page(
+    connection: Connection, channel_id: int, *, limit: int, before_id: int | None = None
+) -> list[Delivery]:
+    """Return up to `limit` deliveries of a channel, newest first, with ids below `before_id`."""
+    query = (
+        select(deliveries, alerts.c.kind, alerts.c.incident_id)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(deliveries.c.channel_id == channel_id)
+    )
+    if before_id is not None:
+        query = query.where(deliveries.c.id < before_id)
+    rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
+    return [
+        Delivery(
+            id=row.id,
+            uuid=row.uuid,
+            kind=AlertKind(row.kind),
+            application_id=row.application_id,
+            incident_id=row.incident_id,
+            status=DeliveryStatus(row.status),
+            attempts=row.attempt,
+            next_attempt_at=row.due_at,
+            finished_at=row.finished_at,
+            last_error=row.last_error,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
 
 
 def subscribed_channels(connection: Connection, application_id: int) -> list[int]:
@@ -179,7 +243,9 @@ def lease(
             attempt=deliveries.c.attempt + 1,
             due_at=until,
             leased_until=until,
-            first_attempt_at=func.coalesce(deliveries.c.first_attempt_at, now),
+            first_attempt_at=func.coalesce(
+                deliveries.c.first_attempt_at, literal(now, deliveries.c.first_attempt_at.type)
+            ),
         )
     )
     return [

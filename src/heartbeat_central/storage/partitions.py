@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 DAYS_AHEAD = 14
 """How far ahead partitions exist, should housekeeping not run for a while."""
 
-_PREFIX = "heartbeats_d"
+_PREFIX = "heartbeats_on_"
 _LOCK = 0x4842_4332
 """An arbitrary number that names this advisory lock."""
 
@@ -19,7 +19,7 @@ def lock_layout(connection: Connection) -> None:
 
 def make_ahead(connection: Connection, *, now: datetime) -> None:
     """Create the partitions of today and the next days that are missing."""
-    existing = set(_days(connection))
+    existing = set(existing_days(connection))
     for day in (_day(now) + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)):
         if day not in existing:
             until = day + timedelta(days=1)
@@ -34,7 +34,7 @@ def make_ahead(connection: Connection, *, now: datetime) -> None:
 
 def drop_older_than(connection: Connection, moment: datetime) -> int:
     """Drop the days that lie wholly before `moment`; return how many."""
-    past = [day for day in _days(connection) if day < _day(moment)]
+    past = [day for day in existing_days(connection) if day < _day(moment)]
     for day in past:
         connection.execute(text(f"DROP TABLE {_PREFIX}{day:%Y%m%d}"))
     # Empty but for rows that no day was made for.
@@ -44,7 +44,8 @@ def drop_older_than(connection: Connection, moment: datetime) -> int:
     return len(past)
 
 
-def _days(connection: Connection) -> list[date]:
+def existing_days(connection: Connection) -> list[date]:
+    """Return the days that have a partition."""
     names = connection.execute(
         text(
             "SELECT child.relname FROM pg_inherits"

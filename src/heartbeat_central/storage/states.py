@@ -1,6 +1,6 @@
 """The hot state of applications: what every heartbeat reads and writes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -134,6 +134,13 @@ def save_many(connection: Connection, changed: Mapping[int, State]) -> None:
                 for application_id, state in sorted(changed.items(), key=lambda item: item[0])
             ],
         )
+
+
+def all_of_project(connection: Connection, project_id: int) -> Iterator[tuple[Timing, State]]:
+    """Yield the timing and the state of every application of a project."""
+    query = _WATCHED.where(applications.c.project_id == project_id)
+    for watched in map(_watched, connection.execute(query)):
+        yield watched.timing, watched.state
 
 
 def fingerprint(connection: Connection, project_id: int) -> tuple[Any, ...]:

@@ -1,0 +1,71 @@
+"""The e-mail itself: plain text and HTML. Pure."""
+
+import html
+from collections.abc import Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from heartbeat_central.alerts.words import clean, cut, one_line
+from heartbeat_central.domain.alert import AlertKind, Envelope, facts, subject, summary, text
+
+LONGEST_SUBJECT = 200
+_COLOURS = {
+    AlertKind.DOWN: "#b02a37",
+    AlertKind.REMINDER: "#b02a37",
+    AlertKind.UP: "#146c43",
+}
+_OTHER_COLOUR = "#495057"
+
+
+def build_message(
+    envelope: Envelope, *, sender: tuple[str, str], recipients: Sequence[str]
+) -> EmailMessage:
+    """Return the message. Every attempt makes the same one, so that a repetition can be told."""
+    name, address = sender
+    domain = address.rpartition("@")[2]
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = cut(one_line(subject(envelope.alert)), LONGEST_SUBJECT)
+    message["From"] = Address(one_line(name), addr_spec=address)
+    message["To"] = [Address(addr_spec=recipient) for recipient in recipients]
+    message["Date"] = envelope.alert.created_at
+    message["Message-ID"] = f"<{envelope.delivery_id}@{domain}>"
+    # RFC 3834: out-of-office assistants must not answer.
+    message["Auto-Submitted"] = "auto-generated"
+    # Quoted-printable passes every server, also those without 8BITMIME.
+    message.set_content(clean(text(envelope.alert)) + "\n", cte="quoted-printable")
+    message.add_alternative(_html(envelope), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _html(envelope: Envelope) -> str:
+    alert = envelope.alert
+    rows = "\n".join(
+        f'<tr><th style="text-align:left;padding:2px 16px 2px 0;font-weight:600">{_safe(fact.label)}'
+        f'</th><td style="padding:2px 0">{_linked(fact.value, alert.dashboard_url)}</td></tr>'
+        for fact in facts(alert)
+    )
+    colour = _COLOURS.get(alert.kind, _OTHER_COLOUR)
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{_safe(subject(alert))}</title></head>
+<body style="font-family:system-ui,sans-serif;font-size:15px;color:#212529">
+<p style="border-left:6px solid {colour};padding:8px 12px;font-size:17px">{_safe(summary(alert))}</p>
+<table style="border-collapse:collapse">
+{rows}
+</table>
+<p style="color:#6c757d;font-size:13px">Sent by Heartbeat Central.</p>
+</body>
+</html>
+"""
+
+
+def _linked(value: str, url: str) -> str:
+    if value != url or not url.startswith(("http://", "https://")):
+        return _safe(value)
+    return f'<a href="{_safe(url)}">{_safe(url)}</a>'
+
+
+def _safe(words: str) -> str:
+    return html.escape(one_line(words))

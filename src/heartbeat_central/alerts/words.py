@@ -1,0 +1,55 @@
+"""Making text fit to be sent: no control characters, not too long, nothing that reorders a line."""
+
+import re
+import unicodedata
+
+_LONGEST_EXCERPT = 200
+# Bidirectional controls can make a line read as something else; letters of right-to-left scripts stay.
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean(text: str, *, keep: str = "\n") -> str:
+    """Return `text` without control characters (but those in `keep`), lone surrogates and
+    characters that reorder a line. Whatever breaks a line becomes a line feed, or a space."""
+    text = re.sub(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", "\n", text)
+    if "\n" not in keep:
+        text = re.sub(r"[\n\t ]+", " ", text).strip()
+    return "".join(char for char in text if char in keep or not _is_unfit(char))
+
+
+def one_line(text: str) -> str:
+    """Return `text` on a single line."""
+    return clean(text, keep="")
+
+
+def cut(text: str, longest: int) -> str:
+    """Return `text`, or its beginning and `…`, in at most `longest` UTF-16 units.
+
+    That is how JavaScript and most chat services count; it is never fewer than characters.
+    """
+    if _units(text) <= longest:
+        return text
+    kept = []
+    room = longest - 1
+    for char in text:
+        room -= _units(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept).rstrip() + "…"
+
+
+def excerpt(body: bytes, content_type: str = "") -> str:
+    """Return the beginning of a response body on one line; HTML without its tags."""
+    text = body[:4096].decode("utf-8", "replace")
+    if "html" in content_type.lower() or text.lstrip()[:1] == "<":
+        text = re.sub(r"<(script|style)\b.*?(</\1>|$)|<[^>]*(>|$)", " ", text, flags=re.S | re.I)
+    return cut(one_line(text.replace("\ufffd", "?")), _LONGEST_EXCERPT)
+
+
+def _is_unfit(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs") or char in _REORDERING
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(char > "\uffff" for char in text)

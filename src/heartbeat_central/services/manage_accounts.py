@@ -1,0 +1,126 @@
+"""Accounts and sessions: opaque tokens, of which only hashes are stored."""
+
+import hashlib
+import re
+import secrets
+from datetime import datetime, timedelta
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from heartbeat_central.domain.errors import (
+    Conflict,
+    HeartbeatCentralError,
+    Invalid,
+    Unauthenticated,
+)
+from heartbeat_central.services import passwords
+from heartbeat_central.services.default_project import NAME
+from heartbeat_central.storage import projects, users
+from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.users import SessionUser
+
+SESSION_LIFE = timedelta(days=30)
+ATTEMPTS = RateLimitItemPerMinute(10)
+"""Sign-ins that one address may try for one account."""
+
+
+class TooManyAttempts(HeartbeatCentralError):
+    """Too many sign-ins were tried; wait a minute."""
+
+
+class SignInLimiter:
+    """Counts tries per account and address, in this process."""
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def hit(self, email: str, address: str) -> None:
+        """Count one try. Raises TooManyAttempts."""
+        if not self._limiter.hit(ATTEMPTS, email.lower()[:254], address):
+            raise TooManyAttempts("too many sign-ins were tried; wait a minute and try again")
+
+
+def count_users(database: Database) -> int:
+    """Return how many accounts there are."""
+    with database.read() as connection:
+        return users.count(connection)
+
+
+def create_first_account(database: Database, email: str, password: str, *, now: datetime) -> None:
+    """Make the first account, the owner of the first project.
+
+    Raises Conflict when there is an account already, Invalid on `email` or `password`.
+    """
+    _add(database, email, password, role="owner", now=now, first=True)
+
+
+def add_user(database: Database, email: str, password: str, *, now: datetime) -> None:
+    """Add an account to the first project. Raises Conflict when the address is taken, Invalid."""
+    _add(database, email, password, role="member", now=now, first=False)
+
+
+def sign_in(database: Database, email: str, password: str, *, now: datetime) -> str:
+    """Return the token of a new session. Raises Unauthenticated when address or password is wrong."""
+    with database.read() as connection:
+        user = users.by_email(connection, email.strip().lower())
+    # The hash is computed for unknown addresses too, so that the time taken names no account.
+    if not passwords.matches(password, user and user.password_hash) or user is None:
+        raise Unauthenticated("the e-mail address or the password is wrong")
+    token = secrets.token_urlsafe(32)
+    with database.write() as connection:
+        users.add_session(
+            connection,
+            token_hash=_hash(token),
+            user_id=user.id,
+            now=now,
+            expires_at=now + SESSION_LIFE,
+        )
+    return token
+
+
+def session_user(database: Database, token: str, *, now: datetime) -> SessionUser | None:
+    """Return who has this session; None when there is none or it has expired."""
+    with database.read() as connection:
+        return users.session_user(connection, _hash(token), now=now)
+
+
+def sign_out(database: Database, token: str) -> None:
+    """End a session; an unknown one is no error."""
+    with database.write() as connection:
+        users.remove_session(connection, _hash(token))
+
+
+def prune_sessions(database: Database, *, now: datetime) -> int:
+    """Delete the sessions that have expired; return how many."""
+    with database.write() as connection:
+        return users.remove_expired_sessions(connection, now=now)
+
+
+def _add(
+    database: Database, email: str, password: str, *, role: str, now: datetime, first: bool
+) -> None:
+    email = email.strip().lower()
+    if len(email) > 254 or not re.fullmatch(r"[^@\s\x00]+@[^@\s\x00]+", email):
+        raise Invalid.one("email", "must be an e-mail address such as ada@example.com")
+    password_hash = passwords.hashed(password)
+    with database.write() as connection:
+        # Also the lock under which two first accounts can't both be made.
+        project_id = projects.make_first(connection, name=NAME, now=now)
+        if first and users.count(connection) > 0:
+            raise Conflict("there is an account already; sign in with it")
+        if users.by_email(connection, email) is not None:
+            raise Conflict(f"{email} has an account already")
+        users.add(
+            connection,
+            email=email,
+            password_hash=password_hash,
+            project_id=project_id,
+            role=role,
+            now=now,
+        )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

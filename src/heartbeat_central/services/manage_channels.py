@@ -1,0 +1,175 @@
+"""Create, read, change and remove channels. Their configurations are encrypted at rest."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from heartbeat_central.alerts import config as plugin_config
+from heartbeat_central.alerts.registry import Registry
+from heartbeat_central.domain.channel import LONGEST_NAME, ChannelView
+from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.storage import channels
+from heartbeat_central.storage.channels import Channel, Past
+from heartbeat_central.storage.engine import Connection, Database
+from heartbeat_central.storage.secrets import SecretBox, WrongSecretKey
+
+
+def create_channel(
+    database: Database,
+    project_id: int,
+    *,
+    name: str,
+    type: str,
+    config: Mapping[str, Any],
+    is_active: bool = True,
+    registry: Registry,
+    secret_box: SecretBox,
+    now: datetime,
+) -> ChannelView:
+    """Store and return a new channel. Raises Invalid, naming every bad field."""
+    errors = _name_errors(name)
+    sealed = ""
+    try:
+        plugin = registry.get(type)
+        valid = plugin_config.validate(plugin, config)
+        sealed = secret_box.seal(plugin_config.dump(plugin, valid))
+    except Invalid as invalid:
+        errors += invalid.errors
+    if errors:
+        raise Invalid(errors)
+    with database.write() as connection:
+        channel = channels.add(
+            connection,
+            project_id=project_id,
+            name=name,
+            type_=type,
+            sealed_config=sealed,
+            is_active=is_active,
+            now=now,
+        )
+    return _view(channel, Past(), registry, secret_box)
+
+
+def get_channel(
+    database: Database,
+    project_id: int,
+    channel_id: int,
+    *,
+    registry: Registry,
+    secret_box: SecretBox,
+) -> ChannelView:
+    """Return one channel. Raises NotFound."""
+    with database.read() as connection:
+        channel = channels.find(connection, project_id, channel_id)
+        return _view(channel, _past(connection, channel_id), registry, secret_box)
+
+
+def list_channels(
+    database: Database,
+    project_id: int,
+    *,
+    limit: int = 100,
+    before_id: int | None = None,
+    registry: Registry,
+    secret_box: SecretBox,
+) -> list[ChannelView]:
+    """Return up to `limit` channels, newest first, with ids below `before_id`."""
+    with database.read() as connection:
+        page = channels.page(connection, project_id, limit=limit, before_id=before_id)
+        pasts = channels.pasts(connection, [channel.id for channel in page])
+    return [_view(channel, pasts[channel.id], registry, secret_box) for channel in page]
+
+
+def change_channel(
+    database: Database,
+    project_id: int,
+    channel_id: int,
+    changes: Mapping[str, Any],
+    *,
+    registry: Registry,
+    secret_box: SecretBox,
+    now: datetime,
+) -> ChannelView:
+    """Change the fields given (`name`, `config`, `is_active`) and return the channel.
+
+    `config` replaces the whole configuration; a secret sent back masked stays as it is stored.
+    Raises Invalid and NotFound.
+    """
+    with database.write() as connection:
+        channel = channels.find(connection, project_id, channel_id)
+        name = changes.get("name", channel.name)
+        errors = _name_errors(name)
+        if changes.get("type", channel.type) != channel.type:
+            errors.append(FieldError("type", "can't be changed; create a new channel instead"))
+        sealed = channel.sealed_config
+        if "config" in changes:
+            try:
+                sealed = _resealed(channel, changes["config"], registry, secret_box)
+            except Invalid as invalid:
+                errors += invalid.errors
+        if errors:
+            raise Invalid(errors)
+        channels.save(
+            connection,
+            channel_id,
+            name=name,
+            sealed_config=sealed,
+            is_active=changes.get("is_active", channel.is_active),
+            now=now,
+        )
+        changed = channels.find(connection, project_id, channel_id)
+        return _view(changed, _past(connection, channel_id), registry, secret_box)
+
+
+def delete_channel(database: Database, project_id: int, channel_id: int) -> None:
+    """Delete a channel with its deliveries. Raises NotFound."""
+    with database.write() as connection:
+        channels.find(connection, project_id, channel_id)
+        channels.remove(connection, channel_id)
+
+
+def _name_errors(name: str) -> list[FieldError]:
+    if not 1 <= len(name.strip()) <= LONGEST_NAME or "\x00" in name:
+        return [FieldError("name", f"must have 1 to {LONGEST_NAME} characters")]
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        return [FieldError("name", "must not contain unpaired surrogate characters")]
+    return []
+
+
+def _resealed(
+    channel: Channel, config: Mapping[str, Any], registry: Registry, secret_box: SecretBox
+) -> str:
+    plugin = registry.get(channel.type)
+    try:
+        stored = secret_box.open(channel.sealed_config)
+    except WrongSecretKey:
+        # What can't be read any more can still be entered anew.
+        stored = {}
+    valid = plugin_config.validate(plugin, plugin_config.merge_masked(plugin, config, stored))
+    return secret_box.seal(plugin_config.dump(plugin, valid))
+
+
+def _past(connection: Connection, channel_id: int) -> Past:
+    return channels.pasts(connection, [channel_id])[channel_id]
+
+
+def _view(channel: Channel, past: Past, registry: Registry, secret_box: SecretBox) -> ChannelView:
+    config: Mapping[str, Any] = {}
+    last_error = past.last_error
+    try:
+        plugin = registry.get(channel.type)
+        config = plugin_config.masked(plugin, secret_box.open(channel.sealed_config))
+    except (Invalid, WrongSecretKey) as error:
+        # A plugin that is gone or a lost key must not hide the channel from its owner.
+        last_error = str(error)
+    return ChannelView(
+        id=channel.id,
+        name=channel.name,
+        type=channel.type,
+        config=config,
+        is_active=channel.is_active,
+        last_delivery=past.last_delivery,
+        last_error=last_error,
+        created_at=channel.created_at,
+        updated_at=channel.updated_at,
+    )

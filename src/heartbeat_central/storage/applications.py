@@ -1,0 +1,197 @@
+"""Applications: identity and settings. Their hot state lives in storage.states."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, update
+
+from heartbeat_central.domain import schedule as schedules
+from heartbeat_central.domain.application import Application, ApplicationSettings
+from heartbeat_central.domain.errors import Invalid, NotFound
+from heartbeat_central.storage.states import timing_of
+from heartbeat_central.storage.tables import (
+    application_states,
+    applications,
+    channels,
+    subscriptions,
+)
+
+
+def add(
+    connection: Connection,
+    *,
+    project_id: int,
+    uuid: UUID,
+    settings: ApplicationSettings,
+    now: datetime,
+) -> int:
+    """Store a new application and return its id."""
+    return connection.execute(
+        insert(applications)
+        .values(
+            project_id=project_id, uuid=uuid, created_at=now, updated_at=now, **_values(settings)
+        )
+        .returning(applications.c.id)
+    ).scalar_one()
+
+
+def load(connection: Connection, application_id: int) -> Application:
+    """Return the application with this id. Raises NotFound."""
+    found = _with_channels(
+        connection,
+        connection.execute(select(applications).where(applications.c.id == application_id)),
+    )
+    if not found:
+        raise NotFound("there is no such application")
+    return found[0]
+
+
+def find(connection: Connection, project_id: int, ref: int | UUID) -> Application:
+    """Return the project's application with this id or uuid. Raises NotFound."""
+    column = applications.c.uuid if isinstance(ref, UUID) else applications.c.id
+    found = _with_channels(
+        connection,
+        connection.execute(
+            select(applications).where(applications.c.project_id == project_id, column == ref)
+        ),
+    )
+    if not found:
+        raise NotFound("there is no such application")
+    return found[0]
+
+
+def page(
+    connection: Connection,
+    project_id: int,
+    *,
+    limit: int,
+    before_id: int | None = None,
+    search: str = "",
+    statuses: Sequence[str] | None = None,
+) -> list[Application]:
+    """Return up to `limit` applications, newest first, with ids below `before_id`.
+
+    `search` finds a part of the name, the slug or a tag, in any case. `statuses` are stored ones.
+    """
+    query = select(applications).where(applications.c.project_id == project_id)
+    if before_id is not None:
+        query = query.where(applications.c.id < before_id)
+    if search:
+        query = _matching(query, search)
+    if statuses is not None:
+        query = query.join(application_states).where(application_states.c.status.in_(statuses))
+    query = query.order_by(applications.c.id.desc()).limit(limit)
+    return _with_channels(connection, connection.execute(query))
+
+
+def save_settings(
+    connection: Connection, application_id: int, settings: ApplicationSettings, *, now: datetime
+) -> None:
+    """Store changed settings."""
+    connection.execute(
+        update(applications)
+        .where(applications.c.id == application_id)
+        .values(updated_at=now, **_values(settings))
+    )
+
+
+def remove(connection: Connection, application_id: int) -> None:
+    """Delete an application with its state, incidents and subscriptions."""
+    connection.execute(delete(applications).where(applications.c.id == application_id))
+
+
+def set_channels(
+    connection: Connection, project_id: int, application_id: int, channel_ids: Iterable[int]
+) -> None:
+    """Subscribe an application to exactly these channels. Raises Invalid on `channels`."""
+    wanted = sorted(set(channel_ids))
+    known = set(
+        connection.execute(
+            select(channels.c.id).where(
+                channels.c.project_id == project_id, channels.c.id.in_(wanted)
+            )
+        ).scalars()
+    )
+    unknown = [channel_id for channel_id in wanted if channel_id not in known]
+    if unknown:
+        raise Invalid.one("channels", f"there is no channel {', '.join(map(str, unknown))}")
+    connection.execute(
+        delete(subscriptions).where(subscriptions.c.application_id == application_id)
+    )
+    if wanted:
+        connection.execute(
+            insert(subscriptions),
+            [{"application_id": application_id, "channel_id": one} for one in wanted],
+        )
+
+
+def all_channels(connection: Connection, project_id: int) -> list[int]:
+    """Return the ids of every channel of a project."""
+    query = select(channels.c.id).where(channels.c.project_id == project_id).order_by(channels.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def _matching(query: Select[Any], search: str) -> Select[Any]:
+    return query.where(
+        or_(
+            applications.c.name.icontains(search, autoescape=True),
+            applications.c.slug.icontains(search, autoescape=True),
+        )
+    )
+
+
+def _with_channels(connection: Connection, rows: Iterable[Row[Any]]) -> list[Application]:
+    rows = list(rows)
+    subscribed: dict[int, list[int]] = {row.id: [] for row in rows}
+    if rows:
+        for pair in connection.execute(
+            select(subscriptions)
+            .where(subscriptions.c.application_id.in_(list(subscribed)))
+            .order_by(subscriptions.c.channel_id)
+        ):
+            subscribed[pair.application_id].append(pair.channel_id)
+    return [_application(row, tuple(subscribed[row.id])) for row in rows]
+
+
+def _application(row: Row[Any], channel_ids: tuple[int, ...]) -> Application:
+    timing = timing_of(
+        row.expected_interval,
+        row.schedule_kind,
+        row.schedule_expression,
+        row.schedule_timezone,
+        row.grace_period,
+        row.expect_first_heartbeat,
+    )
+    return Application(
+        id=row.id,
+        uuid=row.uuid,
+        project_id=row.project_id,
+        settings=ApplicationSettings(
+            name=row.name,
+            timing=timing,
+            slug=row.slug,
+            description=row.description,
+            tags=tuple(row.tags),
+        ),
+        channel_ids=channel_ids,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _values(settings: ApplicationSettings) -> dict[str, Any]:
+    calendar = schedules.as_json(settings.timing.schedule) or {}
+    return {
+        "name": settings.name,
+        "slug": settings.slug,
+        "description": settings.description,
+        "tags": list(settings.tags),
+        "expected_interval": settings.expected_interval,
+        "schedule_kind": calendar.get("kind"),
+        "schedule_expression": calendar.get("expression"),
+        "schedule_timezone": calendar.get("timezone"),
+        "grace_period": settings.timing.grace_period,
+        "expect_first_heartbeat": settings.timing.expect_first_heartbeat,
+    }

@@ -1,0 +1,141 @@
+"""Group commit: one transaction for all that wait, answers after it."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.domain.signal import Signal, SignalKind
+from heartbeat_central.ingest import batcher as batching
+from heartbeat_central.ingest.batcher import Batcher
+from heartbeat_central.services.record_signals import Outcome, Recorded
+
+pytestmark = pytest.mark.anyio
+
+
+def signal() -> Signal:
+    return Signal(uuid=uuid4(), kind=SignalKind.SUCCESS, received_at=datetime.now(UTC))
+
+
+class Store:
+    """Records batches; may be held back, or made to fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Signal]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.error: Exception | None = None
+        self.wake = False
+
+    def __call__(self, signals: Sequence[Signal]) -> Recorded:
+        self.entered.set()
+        self.open.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.batches.append(signals)
+        return Recorded([Outcome.STORED] * len(signals), self.wake)
+
+
+async def running(store: Store, rings: list[int] | None = None) -> Batcher:
+    batcher = Batcher(store, on_wake=lambda: (rings if rings is not None else []).append(1))
+    batcher.start()
+    return batcher
+
+
+async def test_what_gathers_during_a_commit_shares_the_next_one() -> None:
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    first = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    others = [asyncio.create_task(batcher.submit(signal())) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert not first.done(), "nobody is answered before the commit"
+    store.open.set()
+    assert await asyncio.gather(first, *others) == [Outcome.STORED] * 51
+    assert [len(batch) for batch in store.batches] == [1, 50]
+    await batcher.stop()
+
+
+async def test_batches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LARGEST_BATCH", 4)
+    store = Store()
+    batcher = await running(store)
+    await asyncio.gather(*(batcher.submit(signal()) for _ in range(30)))
+    assert max(len(batch) for batch in store.batches) <= 4
+    assert sum(len(batch) for batch in store.batches) == 30
+    await batcher.stop()
+
+
+async def test_a_full_queue_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LONGEST_QUEUE", 2)
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    first = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    waiting = [asyncio.create_task(batcher.submit(signal())) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable, match="too many"):
+        await batcher.submit(signal())
+    store.open.set()
+    assert await asyncio.gather(first, *waiting) == [Outcome.STORED] * 3
+    await batcher.stop()
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), RuntimeError("a bug")])
+async def test_an_unstored_batch_is_refused_and_the_next_one_tried(error: Exception) -> None:
+    store = Store()
+    batcher = await running(store)
+    store.error = error
+    with pytest.raises(StorageUnavailable):
+        await batcher.submit(signal())
+    store.error = None
+    assert await batcher.submit(signal()) is Outcome.STORED
+    await batcher.stop()
+
+
+async def test_stopping_stores_what_waits() -> None:
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    tasks = [asyncio.create_task(batcher.submit(signal())) for _ in range(5)]
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(batcher.stop())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable, match="stopping"):
+        await batcher.submit(signal())
+    store.open.set()
+    await stopping
+    assert await asyncio.gather(*tasks) == [Outcome.STORED] * 5
+
+
+async def test_a_client_that_left_costs_the_others_nothing() -> None:
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    gone = asyncio.create_task(batcher.submit(signal()))
+    stays = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    store.open.set()
+    assert await stays is Outcome.STORED
+    assert sum(len(batch) for batch in store.batches) == 2, "its heartbeat is stored all the same"
+    await batcher.stop()
+
+
+async def test_rings_when_there_is_something_to_notice_or_to_tell() -> None:
+    store, rings = Store(), list[int]()
+    batcher = await running(store, rings)
+    await batcher.submit(signal())
+    assert rings == []
+    store.wake = True
+    await batcher.submit(signal())
+    await batcher.stop()
+    assert rings == [1]

@@ -1,0 +1,77 @@
+"""Noticing: silence past the deadline opens one incident, with its alerts, in one transaction."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+
+from heartbeat_central.domain.state import Shown
+from heartbeat_central.services import detect_missed as detector
+from heartbeat_central.storage import tables
+from heartbeat_central.storage.engine import Database
+from tests.support.world import World, at
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def count(world: World, table: str) -> int:
+    with world.database.read() as connection:
+        rows = select(func.count()).select_from(tables.metadata.tables[table])
+        return connection.execute(rows).scalar_one()
+
+
+def test_opens_an_incident_at_the_exact_deadline(world: World) -> None:
+    application = world.application(channels=[world.webhook("http://127.0.0.1:9/")])
+    world.beat(application, 5)
+    assert world.detect(500).went_down == 1
+    assert world.look(application, 500).status is Shown.DOWN
+    with world.database.read() as connection:
+        incident = connection.execute(select(tables.incidents)).one()
+    assert (incident.reason, incident.opened_at) == ("missed", at(75))
+    assert incident.last_heartbeat_at == at(5)
+
+
+def test_tells_every_subscribed_channel_once(world: World) -> None:
+    channels = [world.webhook(f"http://127.0.0.1:9/{n}") for n in range(3)]
+    world.application(channels=channels)
+    assert world.detect(70).alerts_added == 3
+    assert world.detect(71).alerts_added == 0
+    assert count(world, "incidents") == 1
+    assert count(world, "deliveries") == 3
+
+
+def test_leaves_an_application_alone_whose_deadline_a_heartbeat_has_moved(world: World) -> None:
+    application = world.application()
+    world.beat(application, 60)
+    swept = world.detect(70)
+    assert swept.went_down == 0
+    assert swept.next_check_at == at(130)
+
+
+def test_says_when_to_look_again(world: World) -> None:
+    assert world.detect(0).next_check_at is None
+    world.application(interval=300, grace=0)
+    world.application(interval=100, grace=0)
+    assert world.detect(0).next_check_at == at(100)
+    assert detector.next_check(world.database) == at(100)
+
+
+def test_takes_no_more_than_a_batch_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "BATCH", 2)
+    for number in range(3):
+        world.application(f"app {number}")
+    first, second = world.detect(1000), world.detect(1000)
+    assert (first.went_down, first.more) == (2, True)
+    assert (second.went_down, second.more) == (1, False)
+
+
+def test_several_nodes_at_once_open_one_incident_each(world: World) -> None:
+    for number in range(40):
+        world.application(f"app {number}")
+    with ThreadPoolExecutor(4) as nodes:
+        swept = list(nodes.map(lambda _: world.detect(1000), range(8)))
+    assert sum(one.went_down for one in swept) == 40
+    assert count(world, "incidents") == 40

@@ -1,0 +1,119 @@
+"""A small world for tests of services: a project with applications and channels in a database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from heartbeat_central.alerts.base import Outbound
+from heartbeat_central.alerts.http import HttpClient
+from heartbeat_central.alerts.registry import build_registry
+from heartbeat_central.domain.application import settings_from
+from heartbeat_central.domain.bulkhead import Bulkheads
+from heartbeat_central.domain.signal import Signal, SignalKind
+from heartbeat_central.domain.view import ApplicationView
+from heartbeat_central.services.default_project import default_project_id
+from heartbeat_central.services.deliver_alerts import Sender, claim_due, deliver
+from heartbeat_central.services.detect_missed import Swept, detect_missed
+from heartbeat_central.services.manage_applications import create_application, get_application
+from heartbeat_central.services.manage_channels import create_channel
+from heartbeat_central.services.record_signals import Outcome, Recorded, record_signals
+from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+from heartbeat_central.storage.secrets import SecretBox
+
+BASE_URL = "http://localhost:5000"
+START = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+"""Noon of today, for which history partitions exist; tests count seconds from here."""
+
+
+def at(seconds: float) -> datetime:
+    """Return the moment `seconds` after START."""
+    return START + timedelta(seconds=seconds)
+
+
+class World:
+    """One database, seen as the service's use cases see it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.project_id = default_project_id(database, now=START)
+        self.registry = build_registry()
+        self.secret_box = SecretBox(["a secret key of this test only"])
+        self.outbound = Outbound(
+            http=HttpClient(allow_private=True),
+            operator_http=HttpClient(allow_private=True),
+            allow_private_targets=True,
+        )
+        self.bulkheads = Bulkheads()
+
+    def application(
+        self, name: str = "Backup", *, interval: int = 60, grace: int = 10, **more: Any
+    ) -> ApplicationView:
+        """Create an application at START."""
+        channels = more.pop("channels", ())
+        settings = settings_from(
+            name=name, expected_interval=interval, schedule=None, grace_period=grace, **more
+        )
+        return create_application(
+            self.database,
+            self.project_id,
+            settings,
+            channels=channels,
+            now=START,
+            base_url=BASE_URL,
+        )
+
+    def webhook(self, url: str, name: str = "hook") -> int:
+        """Create a webhook channel to `url` and return its id."""
+        channel = create_channel(
+            self.database,
+            self.project_id,
+            name=name,
+            type="webhook",
+            config={"url": url},
+            registry=self.registry,
+            secret_box=self.secret_box,
+            now=START,
+        )
+        return channel.id
+
+    def look(self, application: ApplicationView, seconds: float) -> ApplicationView:
+        """Return the application as it is shown `seconds` after START."""
+        return get_application(
+            self.database, self.project_id, application.id, now=at(seconds), base_url=BASE_URL
+        )
+
+    def record(self, signals: list[Signal], seconds: float | None = None) -> Recorded:
+        """Record a batch, by default at the moment of its last signal."""
+        now = at(seconds) if seconds is not None else signals[-1].received_at
+        return record_signals(self.database, signals, now=now, base_url=BASE_URL)
+
+    def beat(
+        self,
+        application: ApplicationView,
+        seconds: float,
+        kind: SignalKind = SignalKind.SUCCESS,
+        **more: Any,
+    ) -> Outcome:
+        """Record one signal that arrived `seconds` after START."""
+        return self.record([signal(application.uuid, seconds, kind, **more)]).outcomes[0]
+
+    def detect(self, seconds: float) -> Swept:
+        """Run one pass of the detector `seconds` after START."""
+        return detect_missed(self.database, now=at(seconds), base_url=BASE_URL)
+
+    def claim(self, seconds: float, most: int = 100) -> list[Claimed]:
+        """Lease what is due `seconds` after START."""
+        return claim_due(self.database, self.bulkheads, now=at(seconds), most=most)
+
+    def send(self, claimed: Claimed, seconds: float) -> DeliveryStatus:
+        """Send one claimed delivery."""
+        sender = Sender(self.database, self.registry, self.secret_box, self.outbound)
+        return deliver(sender, claimed, clock=lambda: at(seconds))
+
+
+def signal(
+    uuid: UUID, seconds: float, kind: SignalKind = SignalKind.SUCCESS, **more: Any
+) -> Signal:
+    """Return a signal that arrived `seconds` after START."""
+    return Signal(uuid=uuid, kind=kind, received_at=at(seconds), **more)
