@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
-from apiflask import APIFlask
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
 from pydantic import SecretStr
+from werkzeug.exceptions import HTTPException
 
 from heartbeat_central.alerts.base import Outbound, SmtpDefaults, TwilioDefaults
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import Registry, build_registry
-from heartbeat_central.api import register_api
+from heartbeat_central.api import answer as problem
+from heartbeat_central.api import is_api_path, register_api
 from heartbeat_central.api.context import ApiContext
 from heartbeat_central.ingest import server
 from heartbeat_central.ingest.batcher import Batcher
@@ -29,7 +33,7 @@ from heartbeat_central.settings import Settings, resolve_secret_key
 from heartbeat_central.storage import migrate
 from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.secrets import SecretBox
-from heartbeat_central.web import SESSION_COOKIE, register_web
+from heartbeat_central.web import SESSION_COOKIE, error_page, register_web
 from heartbeat_central.web.context import WebContext
 
 RENDER_THREADS = 8
@@ -107,18 +111,19 @@ def build_sender(settings: Settings, database: Database) -> Sender:
 def serve(settings: Settings) -> None:
     """Run the whole service in this process until SIGTERM or SIGINT."""
     parts = build(settings)
-    monitor = _monitor(parts)
+    sender = Sender(parts.database, parts.registry, parts.secret_box, parts.outbound)
+    monitor = _monitor(parts, sender)
     live = LiveUpdates(
         cookie_name=SESSION_COOKIE,
         project_of=partial(_project_of, parts.database),
         fingerprint=partial(fingerprint, parts.database),
     )
-    edge = _edge(parts, monitor, live)
+    edge = _edge(parts, sender, monitor, live)
     monitor.start()
     server.run(edge, host=settings.host, port=settings.port, on_stopping=live.close)
 
 
-def _monitor(parts: Parts) -> Monitor:
+def _monitor(parts: Parts, sender: Sender) -> Monitor:
     def report(job: str, at: datetime, problem: str | None) -> None:
         if problem is None:
             parts.vitals.ok(job, at)
@@ -127,7 +132,7 @@ def _monitor(parts: Parts) -> Monitor:
 
     return Monitor(
         database=parts.database,
-        sender=Sender(parts.database, parts.registry, parts.secret_box, parts.outbound),
+        sender=sender,
         clock=clock,
         base_url=parts.settings.base_url,
         check_interval=parts.settings.check_interval,
@@ -136,7 +141,7 @@ def _monitor(parts: Parts) -> Monitor:
     )
 
 
-def _edge(parts: Parts, monitor: Monitor, live: LiveUpdates) -> AsgiApp:
+def _edge(parts: Parts, sender: Sender, monitor: Monitor, live: LiveUpdates) -> AsgiApp:
     base_url = parts.settings.base_url
     batcher = Batcher(
         lambda signals: record_signals(parts.database, signals, now=clock(), base_url=base_url),
@@ -153,22 +158,25 @@ def _edge(parts: Parts, monitor: Monitor, live: LiveUpdates) -> AsgiApp:
         body_limit=parts.settings.body_limit,
         client_address=ClientAddress(parts.settings.trusted_proxies),
         live=live,
-        rest=WSGIMiddleware(_flask(parts, monitor), workers=RENDER_THREADS),
+        rest=_asgi(_flask(parts, sender, monitor)),
         on_stop=stop,
     )
 
 
-def _flask(parts: Parts, monitor: Monitor) -> APIFlask:
-    app = APIFlask("heartbeat_central", static_folder=None, spec_path=None, docs_path=None)
+def _asgi(app: Flask) -> AsgiApp:
+    # The two libraries spell the types of WSGI and ASGI in ways that no checker can match.
+    return cast("AsgiApp", WSGIMiddleware(cast("Any", app), workers=RENDER_THREADS))
+
+
+def _flask(parts: Parts, sender: Sender, monitor: Monitor) -> Flask:
+    app = Flask("heartbeat_central", static_folder=None)
     app.config.update(SECRET_KEY=parts.secret_key, MAX_CONTENT_LENGTH=LARGEST_REQUEST)
+    base_url = parts.settings.base_url
     register_api(
         app,
         ApiContext(
-            database=parts.database,
-            registry=parts.registry,
-            secret_box=parts.secret_box,
-            outbound=parts.outbound,
-            base_url=parts.settings.base_url,
+            sender=sender,
+            base_url=base_url,
             clock=clock,
             vitals=parts.vitals,
             doorbell=monitor.ring,
@@ -177,16 +185,19 @@ def _flask(parts: Parts, monitor: Monitor) -> APIFlask:
     register_web(
         app,
         WebContext(
-            database=parts.database,
-            registry=parts.registry,
-            secret_box=parts.secret_box,
-            outbound=parts.outbound,
-            base_url=parts.settings.base_url,
+            sender=sender,
+            base_url=base_url,
             secret_key=parts.secret_key,
             clock=clock,
             doorbell=monitor.ring,
         ),
     )
+
+    @app.errorhandler(HTTPException)
+    def unmatched(error: HTTPException) -> ResponseReturnValue:
+        # What no blueprint took: told as a problem to programs and as a page to people.
+        return problem(error) if is_api_path(request.path) else error_page(error)
+
     return app
 
 

@@ -45,7 +45,7 @@ BY_CLASS: Mapping[int, Verdict] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A provider's own meaning of an answer. All that is given must match; the first rule wins."""
+    """A provider's own meaning of a refusal. All that is given must match; the first rule wins."""
 
     status: int | None = None
     code: int | None = None
@@ -90,12 +90,14 @@ def judge(
     from `now` when it has none.
     """
     body = _json(response)
-    rule = next((rule for rule in rules if rule.matches(response, body)), None)
-    usual = BY_CLASS.get(response.status // 100, Verdict.PERMANENT)
+    usual = BY_STATUS.get(response.status, BY_CLASS.get(response.status // 100, Verdict.PERMANENT))
+    rule = None
+    if usual is not Verdict.DELIVERED:
+        rule = next((rule for rule in rules if rule.matches(response, body)), None)
     said = redacted(excerpt(response.body, response.headers.get("content-type", "")), secrets)
     parts = [f"HTTP {response.status}", said, rule.hint if rule else ""]
     return Outcome(
-        verdict=rule.verdict if rule else BY_STATUS.get(response.status, usual),
+        verdict=rule.verdict if rule else usual,
         words=": ".join(part for part in parts if part),
         retry_after=retry_after(response.headers, body, now=now),
     )

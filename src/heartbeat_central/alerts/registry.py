@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from heartbeat_central.alerts.apprise.plugin import ApprisePlugin
 from heartbeat_central.alerts.base import AlertPlugin, PluginConfig
+from heartbeat_central.alerts.discord.plugin import DiscordPlugin
+from heartbeat_central.alerts.email.plugin import EmailPlugin
+from heartbeat_central.alerts.slack.plugin import SlackPlugin
+from heartbeat_central.alerts.sms.plugin import SmsPlugin
 from heartbeat_central.alerts.webhook.plugin import WebhookPlugin
 from heartbeat_central.domain.errors import Invalid
 
 GROUP = "heartbeat_central.alerts"
 """The entry-point group in which packages register a subclass of AlertPlugin."""
 
-BUILT_IN: tuple[type[AlertPlugin[Any]], ...] = (WebhookPlugin,)
+BUILT_IN: tuple[type[AlertPlugin[Any]], ...] = (
+    EmailPlugin,
+    SlackPlugin,
+    DiscordPlugin,
+    SmsPlugin,
+    WebhookPlugin,
+    ApprisePlugin,
+)
 
 
 @dataclass(frozen=True, slots=True)

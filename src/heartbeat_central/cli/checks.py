@@ -2,7 +2,7 @@
 
 import http.client
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -16,6 +16,7 @@ from heartbeat_central.settings import (
     Settings,
     SettingsError,
     ensure_data_dir,
+    kept_secret_key,
 )
 
 if TYPE_CHECKING:
@@ -130,7 +131,56 @@ def _inside(settings: Settings, database: "Database") -> Iterator[Check]:
 
 
 def _secret_key(settings: Settings, database: "Database") -> Check:
-    return Check("secret-key", State.OK, f"{kept_secret_key(settings) is not None} {database}")
+    try:
+        key = kept_secret_key(settings)
+    except SettingsError as error:
+        return Check("secret-key", State.FAILED, str(error), "put the file back from a backup")
+    sealed = list(_sealed_configs(database))
+    if key is None and not sealed:
+        return Check("secret-key", State.NOTE, "There is none yet; `serve` makes it.")
+    closed = len(sealed) if key is None else _not_opened(key, sealed)
+    if closed:
+        return Check(
+            "secret-key",
+            State.FAILED,
+            f"It does not open the configuration of {closed} of {len(sealed)} channels.",
+            "set the former SECRET_KEY, or enter those channels' configurations anew",
+        )
+    if settings.secret_key is None and not settings.uses_sqlite:
+        return Check(
+            "secret-key",
+            State.NOTE,
+            "It is kept on this machine alone, and every node needs the same one.",
+            "set SECRET_KEY before you start a second node",
+        )
+    return Check(
+        "secret-key", State.OK, f"It opens the configurations of all {len(sealed)} channels."
+    )
+
+
+def _sealed_configs(database: "Database") -> Iterator[str]:
+    from heartbeat_central.storage import channels, projects
+
+    with database.read() as connection:
+        project_id = projects.first_id(connection)
+        if project_id is None:
+            return
+        before_id = None
+        while page := channels.page(connection, project_id, limit=1000, before_id=before_id):
+            yield from (channel.sealed_config for channel in page)
+            before_id = page[-1].id
+
+
+def _not_opened(key: str, sealed: Sequence[str]) -> int:
+    from heartbeat_central.storage.secrets import SecretBox, WrongSecretKey
+
+    box, closed = SecretBox([key]), 0
+    for config in sealed:
+        try:
+            box.open(config)
+        except WrongSecretKey:
+            closed += 1
+    return closed
 
 
 def _clock(database_time: datetime | None) -> Check:

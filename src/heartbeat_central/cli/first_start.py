@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from heartbeat_central.domain.errors import Conflict, FieldError, Invalid
+
 if TYPE_CHECKING:
     from heartbeat_central.settings import Settings
     from heartbeat_central.storage.engine import Database
@@ -22,10 +24,15 @@ def prepare_first_start(
         return None
     if settings.admin_email is None or settings.admin_password is None:
         return setup_url(settings.base_url, secret_key)
-    manage_accounts.create_first_account(
-        database,
-        email=settings.admin_email,
-        password=settings.admin_password.get_secret_value(),
-        now=now,
-    )
+    try:
+        manage_accounts.create_first_account(
+            database, settings.admin_email, settings.admin_password.get_secret_value(), now=now
+        )
+    except Conflict:
+        # Another node that started at the same moment was quicker.
+        return None
+    except Invalid as invalid:
+        raise Invalid(
+            FieldError(f"ADMIN_{error.field.upper()}", error.message) for error in invalid.errors
+        ) from invalid
     return None

@@ -26,7 +26,10 @@ def add(email: str, password_stdin: bool) -> None:
     # Settings and database first: nobody should type a password for nothing.
     with ready(load_settings()) as database:
         password = _from_stdin() if password_stdin else _asked()
-        manage_accounts.add_user(database, email=email, password=password, now=now())
+        first = manage_accounts.count_users(database) == 0
+        # The first account owns the project, whichever way it is made.
+        make = manage_accounts.create_first_account if first else manage_accounts.add_user
+        make(database, email, password, now=now())
     click.echo(f"{email} can sign in now.", err=True)
 
 

@@ -66,7 +66,7 @@ def sign_in(database: Database, email: str, password: str, *, now: datetime) -> 
     with database.read() as connection:
         user = users.by_email(connection, email.strip().lower())
     # The hash is computed for unknown addresses too, so that the time taken names no account.
-    if not passwords.matches(password, user and user.password_hash) or user is None:
+    if not passwords.matches(password, user.password_hash if user else None) or user is None:
         raise Unauthenticated("the e-mail address or the password is wrong")
     token = secrets.token_urlsafe(32)
     with database.write() as connection:

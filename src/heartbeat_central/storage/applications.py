@@ -28,13 +28,14 @@ def add(
     now: datetime,
 ) -> int:
     """Store a new application and return its id."""
-    return connection.execute(
+    application_id: int = connection.execute(
         insert(applications)
         .values(
             project_id=project_id, uuid=uuid, created_at=now, updated_at=now, **_values(settings)
         )
         .returning(applications.c.id)
     ).scalar_one()
+    return application_id
 
 
 def load(connection: Connection, application_id: int) -> Application:

@@ -23,6 +23,7 @@ def make_first(connection: Connection, *, name: str, now: datetime) -> int:
     existing = first_id(connection)
     if existing is not None:
         return existing
-    return connection.execute(
+    made: int = connection.execute(
         insert(projects).values(uuid=uuid4(), name=name, created_at=now).returning(projects.c.id)
     ).scalar_one()
+    return made

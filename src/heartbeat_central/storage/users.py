@@ -51,7 +51,7 @@ def add(
     now: datetime,
 ) -> int:
     """Store a new account as a member of a project and return its id."""
-    user_id = connection.execute(
+    user_id: int = connection.execute(
         insert(users)
         .values(email=email, password_hash=password_hash, created_at=now)
         .returning(users.c.id)

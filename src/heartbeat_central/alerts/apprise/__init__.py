@@ -1,0 +1,1 @@
+"""Alerts to any of the services that the Apprise library knows."""

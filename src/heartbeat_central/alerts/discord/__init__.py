@@ -1,0 +1,1 @@
+"""Alerts to Discord, through a channel's webhook."""

@@ -1,0 +1,1 @@
+"""Alerts to Slack, through an incoming webhook."""

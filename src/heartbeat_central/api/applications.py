@@ -1,0 +1,191 @@
+"""/api/applications"""
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from heartbeat_central.api import models
+from heartbeat_central.api.auth import project_id
+from heartbeat_central.api.context import context
+from heartbeat_central.api.problems import BadRequest
+from heartbeat_central.api.requests import (
+    before_id,
+    before_position,
+    body_as,
+    limit_of,
+    no_body,
+    page,
+    query,
+    reference,
+)
+from heartbeat_central.domain.application import settings_from
+from heartbeat_central.domain.state import Shown
+from heartbeat_central.domain.view import ApplicationView, incident_json
+from heartbeat_central.services import manage_applications as use
+from heartbeat_central.services.read_history import (
+    heartbeat_json,
+    heartbeats_page,
+    incidents_page,
+)
+
+blueprint = Blueprint("applications", __name__, url_prefix="/applications")
+
+
+@blueprint.get("")
+def list_() -> Response:
+    """List applications, newest first."""
+    values = query(("limit", "cursor", "search", "status", "tag"))
+    limit = limit_of(values)
+    now = context().clock()
+    views = use.list_applications(
+        context().database,
+        project_id(),
+        now=now,
+        base_url=context().base_url,
+        search=_text(values, "search"),
+        status=_status(values.get("status")),
+        tag=_text(values, "tag") or None,
+        limit=limit,
+        before_id=before_id(values),
+    )
+    last = [views[-1].id] if views else None
+    return page([view.as_json() for view in views], limit=limit, last=last)
+
+
+@blueprint.post("")
+def create() -> tuple[Response, int, dict[str, str]]:
+    """Create an application."""
+    new = body_as(models.NewApplication)
+    fields = new.model_dump(exclude={"channels", "is_active"})
+    view = use.create_application(
+        context().database,
+        project_id(),
+        settings_from(**fields),
+        channels=new.channels,
+        is_active=new.is_active,
+        now=context().clock(),
+        base_url=context().base_url,
+    )
+    context().doorbell()
+    location = url_for("api.applications.show", ref=view.id)
+    return jsonify(view.as_json()), 201, {"Location": location}
+
+
+@blueprint.get("/<ref>")
+def show(ref: str) -> Response:
+    """Show one application."""
+    query(())
+    view = use.get_application(
+        context().database,
+        project_id(),
+        reference(ref),
+        now=context().clock(),
+        base_url=context().base_url,
+    )
+    return jsonify(view.as_json())
+
+
+@blueprint.route("/<ref>", methods=["PUT", "PATCH"])
+def change(ref: str) -> Response:
+    """Change the fields given."""
+    changes = body_as(models.ApplicationChange).model_dump(exclude_unset=True)
+    view = use.change_application(
+        context().database,
+        project_id(),
+        reference(ref),
+        changes,
+        now=context().clock(),
+        base_url=context().base_url,
+    )
+    return _changed(view)
+
+
+@blueprint.delete("/<ref>")
+def delete(ref: str) -> tuple[str, int]:
+    """Delete an application."""
+    use.delete_application(
+        context().database, project_id(), reference(ref), now=context().clock()
+    )
+    return "", 204
+
+
+@blueprint.post("/<ref>/pause")
+def pause(ref: str) -> Response:
+    """Stop watching an application."""
+    no_body()
+    view = use.pause_application(
+        context().database,
+        project_id(),
+        reference(ref),
+        now=context().clock(),
+        base_url=context().base_url,
+    )
+    return jsonify(view.as_json())
+
+
+@blueprint.post("/<ref>/resume")
+def resume(ref: str) -> Response:
+    """Watch an application again."""
+    no_body()
+    view = use.resume_application(
+        context().database,
+        project_id(),
+        reference(ref),
+        now=context().clock(),
+        base_url=context().base_url,
+    )
+    return _changed(view)
+
+
+@blueprint.get("/<ref>/heartbeats")
+def heartbeats(ref: str) -> Response:
+    """List an application's signals, newest first."""
+    values = query(("limit", "cursor"))
+    limit = limit_of(values)
+    rows = heartbeats_page(
+        context().database,
+        project_id(),
+        reference(ref),
+        limit=limit,
+        before=before_position(values),
+    )
+    last = (rows[-1].received_at, rows[-1].id) if rows else None
+    return page([heartbeat_json(row) for row in rows], limit=limit, last=last)
+
+
+@blueprint.get("/<ref>/incidents")
+def incidents(ref: str) -> Response:
+    """List an application's incidents, newest first."""
+    values = query(("limit", "cursor"))
+    limit = limit_of(values)
+    rows = incidents_page(
+        context().database,
+        project_id(),
+        ref=reference(ref),
+        limit=limit,
+        before=before_position(values),
+    )
+    last = (rows[-1].opened_at, rows[-1].id) if rows else None
+    return page([incident_json(row) for row in rows], limit=limit, last=last)
+
+
+def _changed(view: ApplicationView) -> Response:
+    context().doorbell()
+    return jsonify(view.as_json())
+
+
+def _status(text: str | None) -> Shown | None:
+    if text is None:
+        return None
+    try:
+        return Shown(text)
+    except ValueError:
+        known = ", ".join(status.value for status in Shown)
+        raise BadRequest.one("status", f"must be one of {known}") from None
+
+
+def _text(values: dict[str, str], name: str) -> str:
+    text = values.get(name, "")
+    if len(text) > 200 or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise BadRequest.one(name, "must be text of at most 200 characters")
+    return text
+
+

@@ -1,0 +1,143 @@
+"""/api/channels and /api/alert-plugins"""
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from heartbeat_central.alerts.config import json_schema
+from heartbeat_central.api import models
+from heartbeat_central.api.auth import project_id
+from heartbeat_central.api.context import context
+from heartbeat_central.api.requests import (
+    before_id,
+    body_as,
+    identifier,
+    limit_of,
+    no_body,
+    page,
+    query,
+)
+from heartbeat_central.services import manage_channels as use
+from heartbeat_central.services.read_history import deliveries_page
+from heartbeat_central.services.test_channel import test_channel
+
+blueprint = Blueprint("channels", __name__, url_prefix="/channels")
+plugins = Blueprint("alert_plugins", __name__, url_prefix="/alert-plugins")
+
+
+@blueprint.get("")
+def list_() -> Response:
+    """List channels, newest first."""
+    values = query(("limit", "cursor"))
+    limit = limit_of(values)
+    views = use.list_channels(
+        context().database,
+        project_id(),
+        limit=limit,
+        before_id=before_id(values),
+        registry=context().registry,
+        secret_box=context().secret_box,
+    )
+    last = [views[-1].id] if views else None
+    return page([view.as_json() for view in views], limit=limit, last=last)
+
+
+@blueprint.post("")
+def create() -> tuple[Response, int, dict[str, str]]:
+    """Create a channel."""
+    new = body_as(models.NewChannel)
+    view = use.create_channel(
+        context().database,
+        project_id(),
+        name=new.name,
+        type=new.type,
+        config=new.config,
+        is_active=new.is_active,
+        registry=context().registry,
+        secret_box=context().secret_box,
+        now=context().clock(),
+    )
+    location = url_for("api.channels.show", channel_id=view.id)
+    return jsonify(view.as_json()), 201, {"Location": location}
+
+
+@blueprint.get("/<channel_id>")
+def show(channel_id: str) -> Response:
+    """Show one channel."""
+    query(())
+    view = use.get_channel(
+        context().database,
+        project_id(),
+        identifier(channel_id),
+        registry=context().registry,
+        secret_box=context().secret_box,
+    )
+    return jsonify(view.as_json())
+
+
+@blueprint.route("/<channel_id>", methods=["PUT", "PATCH"])
+def change(channel_id: str) -> Response:
+    """Change the fields given."""
+    changes = body_as(models.ChannelChange).model_dump(exclude_unset=True)
+    view = use.change_channel(
+        context().database,
+        project_id(),
+        identifier(channel_id),
+        changes,
+        registry=context().registry,
+        secret_box=context().secret_box,
+        now=context().clock(),
+    )
+    return jsonify(view.as_json())
+
+
+@blueprint.delete("/<channel_id>")
+def delete(channel_id: str) -> tuple[str, int]:
+    """Delete a channel."""
+    use.delete_channel(context().database, project_id(), identifier(channel_id))
+    return "", 204
+
+
+@blueprint.post("/<channel_id>/test")
+def test(channel_id: str) -> Response:
+    """Send a test through a channel, now."""
+    no_body()
+    outcome = test_channel(
+        context().sender,
+        project_id(),
+        identifier(channel_id),
+        base_url=context().base_url,
+        clock=context().clock,
+    )
+    return jsonify({"ok": outcome.ok, "detail": outcome.detail})
+
+
+@blueprint.get("/<channel_id>/deliveries")
+def deliveries(channel_id: str) -> Response:
+    """List a channel's deliveries, newest first."""
+    values = query(("limit", "cursor"))
+    limit = limit_of(values)
+    rows = deliveries_page(
+        context().database,
+        project_id(),
+        identifier(channel_id),
+        limit=limit,
+        before_id=before_id(values),
+    )
+    last = [rows[-1].id] if rows else None
+    return page([row.as_json() for row in rows], limit=limit, last=last)
+
+
+@plugins.get("")
+def list_plugins() -> Response:
+    """List the alert plugins with the JSON Schemas of their configurations."""
+    query(())
+    return jsonify(
+        [
+            {
+                "type": plugin.type,
+                "label": plugin.label,
+                "summary": plugin.summary,
+                "config_schema": json_schema(plugin),
+            }
+            for plugin in context().registry.all()
+        ]
+    )

@@ -1,0 +1,54 @@
+"""What the API's views work with, put together by wiring."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from flask import current_app
+
+from heartbeat_central.alerts.registry import Registry
+from heartbeat_central.services.check_health import Vitals
+from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.secrets import SecretBox
+
+_EXTENSION = "heartbeat_central.api"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """The parts that views use."""
+
+    sender: Sender
+    """Database, plugins, secrets and the way out: what telling needs, and so does a test."""
+    base_url: str
+    """Where this service is reached, without a trailing slash."""
+    clock: Callable[[], datetime]
+    vitals: Vitals
+    doorbell: Callable[[], None]
+    """Rung after a change that may make a deadline earlier."""
+
+    @property
+    def database(self) -> Database:
+        """Return the database."""
+        return self.sender.database
+
+    @property
+    def registry(self) -> Registry:
+        """Return the alert plugins."""
+        return self.sender.registry
+
+    @property
+    def secret_box(self) -> SecretBox:
+        """Return what seals channel configurations."""
+        return self.sender.secret_box
+
+    def keep(self, extensions: dict[str, object]) -> None:
+        """Keep this context on a Flask application."""
+        extensions[_EXTENSION] = self
+
+
+def context() -> ApiContext:
+    """Return the context of the application that handles this request."""
+    return cast("ApiContext", current_app.extensions[_EXTENSION])

@@ -1,0 +1,43 @@
+"""/health for load balancers and /metrics for Prometheus. Both need no key and tell no names."""
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from heartbeat_central.api.context import context
+from heartbeat_central.services.check_health import check_health
+from heartbeat_central.services.count_all import count_all
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+@blueprint.get("/health/ready", endpoint="ready")
+def health() -> tuple[Response, int]:
+    """Tell how database, detector and outbox are: 200, or 503 when one of them fails."""
+    found = check_health(context().database, context().vitals, now=context().clock())
+    return jsonify(found.as_json()), 200 if found.ok else 503
+
+
+@blueprint.get("/health/live")
+def live() -> Response:
+    """Tell that this process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """Give the figures of the whole service, from the database."""
+    counts = count_all(context().database)
+    registry = CollectorRegistry()
+    applications = Gauge(
+        "heartbeat_central_applications", "Applications", ["status"], registry=registry
+    )
+    for status, number in counts.applications.items():
+        applications.labels(status).set(number)
+    deliveries = Gauge("heartbeat_central_deliveries", "Deliveries", ["status"], registry=registry)
+    for status, number in counts.deliveries.items():
+        deliveries.labels(status).set(number)
+    Gauge("heartbeat_central_open_incidents", "Open incidents", registry=registry).set(
+        counts.open_incidents
+    )
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
