@@ -101,9 +101,7 @@ def change(ref: str) -> Response:
 @blueprint.delete("/<ref>")
 def delete(ref: str) -> tuple[str, int]:
     """Delete an application."""
-    use.delete_application(
-        context().database, project_id(), reference(ref), now=context().clock()
-    )
+    use.delete_application(context().database, project_id(), reference(ref), now=context().clock())
     return "", 204
 
 
@@ -187,5 +185,3 @@ def _text(values: dict[str, str], name: str) -> str:
     if len(text) > 200 or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise BadRequest.one(name, "must be text of at most 200 characters")
     return text
-
-

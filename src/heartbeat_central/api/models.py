@@ -206,7 +206,24 @@ class Problem(Output):
     errors: list[FieldProblem] = Field(default_factory=list)
 
 
+class HealthPart(Output):
+    """The health of one part."""
+
+    status: Literal["ok", "failing"]
+    detail: str | None
+    last_ok: Timestamp | None
+
+
 class Health(Output):
     """Whether the service does its work."""
 
     status: Literal["ok", "unhealthy"]
+    database: HealthPart
+    detector: HealthPart
+    outbox: HealthPart
+
+
+class Alive(Output):
+    """The process answers."""
+
+    status: Literal["ok"]

@@ -70,7 +70,9 @@ def query(allowed: Collection[str]) -> dict[str, str]:
     unknown = [name for name in request.args if name not in allowed]
     if unknown:
         known = ", ".join(sorted(allowed)) or "none"
-        raise BadRequest([FieldError(name, f"is not known; known are: {known}") for name in unknown])
+        raise BadRequest(
+            [FieldError(name, f"is not known; known are: {known}") for name in unknown]
+        )
     return request.args.to_dict()
 
 

@@ -30,7 +30,7 @@ from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 """Far longer than a send may take (10 s) with its two commits, short enough to be retried soon."""
 
 log = structlog.get_logger(__name__)

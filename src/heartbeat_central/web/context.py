@@ -43,6 +43,11 @@ class WebContext:
         """Return what seals channel configurations."""
         return self.sender.secret_box
 
+    @property
+    def is_https(self) -> bool:
+        """Return whether people reach it through TLS, so that cookies may insist on that."""
+        return self.base_url.startswith("https://")
+
     def keep(self, extensions: dict[str, object]) -> None:
         """Keep this context on a Flask application."""
         extensions[_EXTENSION] = self
