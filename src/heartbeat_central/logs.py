@@ -29,6 +29,8 @@ LEVELS: Mapping[str, int] = {
     # Their warnings quote URLs, and the URL of a chat's webhook is its secret.
     "apprise": logging.ERROR,
     "urllib3": logging.ERROR,
+    # It warns of each run that a longer one makes superfluous, which is how our jobs are rung for.
+    "apscheduler": logging.ERROR,
     # A line a request would tell every application's uuid, which is its capability.
     "uvicorn.access": logging.CRITICAL,
 }

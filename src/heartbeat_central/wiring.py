@@ -143,13 +143,19 @@ def _monitor(parts: Parts, sender: Sender) -> Monitor:
 
 def _edge(parts: Parts, sender: Sender, monitor: Monitor, live: LiveUpdates) -> AsgiApp:
     base_url = parts.settings.base_url
+    # A connection of its own on PostgreSQL: busy pages and senders must not make heartbeats wait.
+    # SQLite has one writer, so that there they share one lock instead.
+    recorder = parts.database
+    if recorder.dialect == "postgresql":
+        recorder = open_database(parts.settings.database_url, pool_size=1)
     batcher = Batcher(
-        lambda signals: record_signals(parts.database, signals, now=clock(), base_url=base_url),
+        lambda signals: record_signals(recorder, signals, now=clock(), base_url=base_url),
         on_wake=monitor.ring,
     )
 
     def stop() -> None:
         monitor.stop()
+        recorder.close()
         parts.database.close()
 
     return Edge(

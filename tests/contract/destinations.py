@@ -193,7 +193,8 @@ def readable(mail: smtp.Mail) -> str:
     plain, html = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert html is not None
-    return f"{message['Subject']}\n{plain.get_content()}\n{html.get_content()}"
+    text = f"{message['Subject']}\n{plain.get_content()}\n{html.get_content()}"
+    return text.replace("\r\n", "\n")
 
 
 def _json_texts(body: bytes) -> str:

@@ -142,9 +142,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Send one request and return status and body."""
-        request = urllib.request.Request(
-            self.url + path, body, dict(headers or {}), method=method
-        )
+        request = urllib.request.Request(self.url + path, body, dict(headers or {}), method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
                 return response.status, response.read()

@@ -46,6 +46,11 @@ class World:
         )
         self.bulkheads = Bulkheads()
 
+    def close(self) -> None:
+        """Close the connections to receivers."""
+        self.outbound.http.close()
+        self.outbound.operator_http.close()
+
     def application(
         self, name: str = "Backup", *, interval: int = 60, grace: int = 10, **more: Any
     ) -> ApplicationView:

@@ -22,8 +22,8 @@ def register_api(app: Flask, context: ApiContext) -> None:
         incidents.blueprint,
     ):
         keyed.register_blueprint(part)
+    keyed.register_error_handler(Exception, answer)
     for blueprint in (keyed, reference.blueprint, health.blueprint):
-        blueprint.register_error_handler(Exception, answer)
         app.register_blueprint(blueprint)
 
 

@@ -1,4 +1,4 @@
-"""/api/applications"""
+"""/api/applications."""
 
 from flask import Blueprint, Response, jsonify, url_for
 

@@ -1,4 +1,4 @@
-"""/api/channels and /api/alert-plugins"""
+"""/api/channels and /api/alert-plugins."""
 
 from flask import Blueprint, Response, jsonify, url_for
 

@@ -4,10 +4,12 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from heartbeat_central.api.context import context
+from heartbeat_central.api.problems import answer
 from heartbeat_central.services.check_health import check_health
 from heartbeat_central.services.count_all import count_all
 
 blueprint = Blueprint("health", __name__)
+blueprint.register_error_handler(Exception, answer)
 
 
 @blueprint.get("/health")

@@ -1,4 +1,4 @@
-"""/api/incidents"""
+"""/api/incidents."""
 
 from flask import Blueprint, Response, jsonify
 

@@ -223,7 +223,7 @@ def _ref(model: type[BaseModel]) -> Json:
 
 
 def _schemas() -> Json:
-    used = {models.Problem: None}
+    used: dict[type[BaseModel], None] = {models.Problem: None}
     for operation in OPERATIONS.values():
         used |= {model: None for model in (operation.takes, operation.gives) if model is not None}
     _, document = models_json_schema(

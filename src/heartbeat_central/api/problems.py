@@ -50,7 +50,7 @@ def answer(error: Exception) -> Response:
         return _http(error)
     status = _STATUSES.get(type(error))
     if status is None:
-        log.exception("request_failed", exc_info=error)
+        log.error("request_failed", exc_info=error)
         return problem(500, "something failed here; the log tells what")
     errors = error.errors if isinstance(error, Invalid) else ()
     return problem(status, str(error), errors=errors)

@@ -5,8 +5,10 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, jsonify, send_from_directory
 
 from heartbeat_central.api.openapi import describe
+from heartbeat_central.api.problems import answer
 
 blueprint = Blueprint("reference", __name__, url_prefix="/api")
+blueprint.register_error_handler(Exception, answer)
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = (

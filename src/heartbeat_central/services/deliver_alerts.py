@@ -6,6 +6,7 @@ the same id, so that it arrives at least once and at most once more per crash.
 """
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from heartbeat_central.domain.errors import (
     DeliveryFailure,
     HeartbeatCentralError,
     PermanentFailure,
+    StorageUnavailable,
     TemporaryFailure,
 )
 from heartbeat_central.storage import outbox
@@ -32,6 +34,9 @@ from heartbeat_central.storage.secrets import SecretBox
 
 LEASE = timedelta(seconds=30)
 """Far longer than a send may take (10 s) with its two commits, short enough to be retried soon."""
+
+RECORDING = timedelta(seconds=15)
+"""How long an outcome is kept for a database that is away; send and recording fit the lease."""
 
 log = structlog.get_logger(__name__)
 
@@ -175,6 +180,21 @@ def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryF
 
 
 def _record(database: Database, claimed: Claimed, outcome: _Outcome) -> DeliveryStatus:
+    """Record an outcome, again and again while the database is away, for as long as the lease lasts.
+
+    What was sent and not recorded is sent once more; a restart of the database is no reason for it.
+    """
+    end = time.monotonic() + RECORDING.total_seconds()
+    while True:
+        try:
+            return _record_once(database, claimed, outcome)
+        except StorageUnavailable:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.5)
+
+
+def _record_once(database: Database, claimed: Claimed, outcome: _Outcome) -> DeliveryStatus:
     with database.write() as connection:
         held = outbox.mark(
             connection,

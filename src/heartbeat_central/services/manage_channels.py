@@ -19,7 +19,7 @@ def create_channel(
     project_id: int,
     *,
     name: str,
-    type: str,
+    type: str,  # noqa: A002  the word of the API
     config: Mapping[str, Any],
     is_active: bool = True,
     registry: Registry,

@@ -70,9 +70,7 @@ def start_session(response: Response, token: str) -> Response:
 
 def end_session(response: Response) -> Response:
     """Take the browser's session away."""
-    response.delete_cookie(
-        SESSION_COOKIE, httponly=True, samesite="Lax", secure=context().is_https
-    )
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="Lax", secure=context().is_https)
     return response
 
 

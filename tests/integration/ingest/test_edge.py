@@ -18,7 +18,6 @@ from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.services.manage_applications import delete_application, pause_application
 from heartbeat_central.services.record_signals import Recorded, record_signals
 from heartbeat_central.storage import tables
-from heartbeat_central.storage.engine import Database
 from tests.support.edge import serving
 from tests.support.world import BASE_URL, World, at
 
@@ -56,8 +55,8 @@ class Client:
 
 
 @pytest.fixture
-def client(database: Database) -> Iterator[Client]:
-    world = World(database)
+def client(world: World) -> Iterator[Client]:
+    database = world.database
     application = world.application()
 
     def record(signals: Sequence[Signal]) -> Recorded:

@@ -2,25 +2,17 @@
 
 from sqlalchemy import select
 
-import pytest
-
 from heartbeat_central.domain.alert import AlertKind
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.services.deliver_alerts import LEASE, give_back
 from heartbeat_central.services.manage_applications import delete_application, pause_application
 from heartbeat_central.storage import tables
-from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.outbox import DeliveryStatus
 from tests.support.world import BASE_URL, World, at
 
 NOBODY = "http://127.0.0.1:9/"
 """The discard port: nobody listens, connections are refused."""
 LEASE_SECONDS = LEASE.total_seconds()
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 def deliveries(world: World) -> list[tuple[str, str | None]]:

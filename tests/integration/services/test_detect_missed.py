@@ -8,13 +8,7 @@ from sqlalchemy import func, select
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.services import detect_missed as detector
 from heartbeat_central.storage import tables
-from heartbeat_central.storage.engine import Database
 from tests.support.world import World, at
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 def count(world: World, table: str) -> int:

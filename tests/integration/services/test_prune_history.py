@@ -8,15 +8,9 @@ from sqlalchemy import func, select
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.services import prune_history as pruning
 from heartbeat_central.storage import partitions, tables
-from heartbeat_central.storage.engine import Database
 from tests.support.world import START, World, at, signal
 
 DAY = 24 * 3600
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 def stored(world: World, table: str = "heartbeats") -> int:
@@ -49,7 +43,7 @@ def test_finished_alerts_go_by_age(world: World) -> None:
     world.beat(application, 2)
     world.claim(3)
     world.claim(3)
-    (up,) = [one for one in world.claim(3 + 61) if one]
+    (up,) = [one for one in world.claim(3 + 31) if one]
     with world.database.write() as connection:
         connection.execute(tables.deliveries.update().values(status="delivered"))
     assert up is not None

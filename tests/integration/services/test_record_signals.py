@@ -2,7 +2,6 @@
 
 from uuid import uuid4
 
-import pytest
 from sqlalchemy import func, select
 
 from heartbeat_central.domain.signal import SignalKind
@@ -10,13 +9,7 @@ from heartbeat_central.domain.state import Shown
 from heartbeat_central.services.manage_applications import delete_application, pause_application
 from heartbeat_central.services.record_signals import Outcome
 from heartbeat_central.storage import heartbeats, tables
-from heartbeat_central.storage.engine import Database
 from tests.support.world import BASE_URL, World, at, signal
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 def stored(world: World) -> int:

@@ -1,6 +1,9 @@
 """A mail server that records what it gets and refuses what it is told to."""
 
+import asyncio
+import socket
 import ssl
+import threading
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -8,7 +11,6 @@ from email.policy import default
 from types import TracebackType
 from typing import Any, Self
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
@@ -56,20 +58,19 @@ class SmtpReceiver:
         """User name, and whether the connection was encrypted."""
         self.refuse = refuse or Refusals()
         self._login = login
-        options: dict[str, Any] = {"tls_context": starttls, "auth_require_tls": False}
+        self._options: dict[str, Any] = {"tls_context": starttls, "auth_require_tls": False}
         if login is not None:
-            options["authenticator"] = self._authenticate
-        self._controller = Controller(
-            self, hostname="127.0.0.1", port=0, ssl_context=implicit_tls, **options
-        )
-        self.port = 0
+            self._options["authenticator"] = self._authenticate
+        self._implicit_tls = implicit_tls
+        self._loop = asyncio.new_event_loop()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> Self:
-        # aiosmtpd's own check connects to the port it was given, which is 0 here.
-        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
-        self._controller.start()
-        assert self._controller.server is not None
-        self.port = self._controller.server.sockets[0].getsockname()[1]
+        self._thread.start()
+        assert self._running.wait(5)
         return self
 
     def __exit__(
@@ -78,7 +79,28 @@ class SmtpReceiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._controller.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        # aiosmtpd's own Controller wants to know its port before it listens.
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            self._loop.create_server(
+                lambda: SMTP(self, loop=self._loop, **self._options),
+                sock=self._listener,
+                ssl=self._implicit_tls,
+            )
+        )
+        self._loop.call_soon(self._running.set)
+        self._loop.run_forever()
+        server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

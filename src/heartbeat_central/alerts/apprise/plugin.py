@@ -10,12 +10,12 @@ from heartbeat_central.alerts.base import AlertPlugin, Outbound, PluginConfig
 from heartbeat_central.alerts.fields import SecretUrl
 from heartbeat_central.alerts.outcome import redacted
 from heartbeat_central.alerts.targets import SETTING
-from heartbeat_central.alerts.words import clean, cut, one_line
-from heartbeat_central.domain.alert import AlertKind, Envelope, subject, text
+from heartbeat_central.alerts.words import cut, one_line
+from heartbeat_central.domain.alert import Alert, AlertKind, Envelope, subject, text
 from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 
 LONGEST_TITLE = 250
-LONGEST_BODY = 4000
+LONGEST_LINE = 500
 _TYPES = {AlertKind.DOWN: "failure", AlertKind.REMINDER: "failure", AlertKind.UP: "success"}
 
 
@@ -51,7 +51,7 @@ class ApprisePlugin(AlertPlugin[AppriseConfig]):
         return {
             "url": config.url.get_secret_value(),
             "title": cut(one_line(subject(envelope.alert)), LONGEST_TITLE),
-            "body": cut(clean(text(envelope.alert)), LONGEST_BODY),
+            "body": _body(envelope.alert),
             "type": _TYPES.get(envelope.alert.kind, "info"),
         }
 
@@ -85,3 +85,8 @@ class ApprisePlugin(AlertPlugin[AppriseConfig]):
     def close(self) -> None:
         """End the worker process."""
         self._worker.close()
+
+
+def _body(alert: Alert) -> str:
+    # Services cut a long body at its end; cut line by line, the link stays.
+    return "\n".join(cut(one_line(line), LONGEST_LINE) for line in text(alert).split("\n"))

@@ -1,0 +1,69 @@
+"""Senders work in parallel, and a receiver that hangs delays nobody else."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from heartbeat_central.domain.signal import SignalKind
+from heartbeat_central.monitor.dispatcher import Dispatcher
+from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.read_history import deliveries_page
+from tests.support.receivers.http import HttpReceiver, hangs
+from tests.support.service import wait_until
+from tests.support.world import World
+
+
+class Running:
+    """A dispatcher that is rung whenever one of its senders ends."""
+
+    def __init__(self, world: World) -> None:
+        sender = Sender(world.database, world.registry, world.secret_box, world.outbound)
+        self.dispatcher = Dispatcher(sender, clock=lambda: datetime.now(UTC), on_ended=lambda: None)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        def step() -> bool:
+            self.dispatcher.dispatch()
+            return bool(condition())
+
+        wait_until(step, "deliveries")
+
+
+@pytest.fixture
+def running(world: World) -> Iterator[Running]:
+    started = Running(world)
+    yield started
+    started.dispatcher.stop()
+
+
+def test_every_alert_arrives_once(world: World, running: Running) -> None:
+    with HttpReceiver() as receiver:
+        channel = world.webhook(receiver.url)
+        for number in range(30):
+            application = world.application(f"app {number}", channels=[channel])
+            world.beat(application, -60, SignalKind.FAIL)
+        running.until(lambda: len(receiver.requests) >= 30)
+        told = [json.loads(request.body)["application"]["name"] for request in receiver.requests]
+        assert sorted(told) == sorted(f"app {number}" for number in range(30))
+
+        def all_delivered() -> bool:
+            page = deliveries_page(world.database, world.project_id, channel, limit=100)
+            return {one.status.value for one in page} == {"delivered"}
+
+        running.until(all_delivered)
+        assert len(receiver.requests) == 30
+
+
+def test_hanging_receivers_delay_no_other_channel(world: World, running: Running) -> None:
+    with HttpReceiver(hangs) as hanging, HttpReceiver() as healthy:
+        for number in range(20):
+            stuck = world.webhook(f"{hanging.url}/{number}")
+            for copy in range(5):
+                application = world.application(f"{number}.{copy}", channels=[stuck])
+                world.beat(application, -60, SignalKind.FAIL)
+        application = world.application("healthy", channels=[world.webhook(healthy.url)])
+        world.beat(application, -60, SignalKind.FAIL)
+        running.until(lambda: healthy.requests)
+        assert len(hanging.requests) <= 20, "one at a time to each that hangs"
+        hanging.closing.set()
