@@ -37,10 +37,13 @@ LEVELS: Mapping[str, int] = {
 """Levels of loggers that differ from the root's, which is WARNING."""
 
 
-def configure_logging(stream: TextIO | None = None, *, human: bool | None = None) -> None:
+def configure_logging(
+    stream: TextIO | None = None, *, human: bool | None = None, quiet: bool = False
+) -> None:
     """Send every log line to `stream` (stderr when None).
 
     `human` chooses the shape; None means: for people when the stream is a terminal, else JSON.
+    `quiet` leaves out what is no warning, for commands that say themselves what they did.
     """
     stream = sys.stderr if stream is None else stream
     if human is None:
@@ -61,6 +64,8 @@ def configure_logging(stream: TextIO | None = None, *, human: bool | None = None
     root.setLevel(logging.WARNING)
     for name, level in LEVELS.items():
         logging.getLogger(name).setLevel(level)
+    if quiet:
+        logging.getLogger("heartbeat_central").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[

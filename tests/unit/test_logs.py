@@ -109,3 +109,12 @@ def test_configuring_twice_says_everything_once() -> None:
     structlog.get_logger("heartbeat_central.x").info("started")
     assert first.getvalue() == ""
     assert len(lines(second)) == 1
+
+
+def test_quiet_leaves_out_what_is_no_warning() -> None:
+    stream = io.StringIO()
+    configure_logging(stream, quiet=True)
+    log = structlog.get_logger("heartbeat_central.x")
+    log.info("small_talk")
+    log.warning("lease_lost")
+    assert [line["event"] for line in lines(stream)] == ["lease_lost"]

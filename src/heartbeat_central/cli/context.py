@@ -17,9 +17,15 @@ DOTENV = Path(".env")
 
 
 def load_settings() -> "Settings":
-    """Return the settings of this process. Raises SettingsError."""
+    """Return the settings of this process. Raises SettingsError.
+
+    From here on the logs are quiet and on stderr; unconfigured, they would go to stdout, between
+    the results. `serve` turns them up.
+    """
+    from heartbeat_central.logs import configure_logging
     from heartbeat_central.settings import read_settings
 
+    configure_logging(quiet=True)
     return read_settings(os.environ, DOTENV)
 
 

@@ -1,8 +1,16 @@
 """The first account, signing in and signing out."""
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask import session as form_session
-from flask import url_for
 from flask.typing import ResponseReturnValue
 
 from heartbeat_central.domain.errors import Conflict, Invalid, Unauthenticated

@@ -27,21 +27,21 @@ from heartbeat_central.web.session import project_id
 from heartbeat_central.web.snippets import snippets
 from heartbeat_central.web.words import UNITS
 
-blueprint = Blueprint("applications", __name__, url_prefix="/applications")
+blueprint = Blueprint("applications", __name__)
 
 HEARTBEATS = 25
 INCIDENTS = 10
 MOST_CHANNELS = 1000
 
 
-@blueprint.get("/new")
+@blueprint.get("/applications/new")
 def new() -> ResponseReturnValue:
     """Show the form; every channel is checked, for silence about silence is what nobody wants."""
     form = ApplicationForm(channels=[channel.id for channel in _channels()])
     return _form_page(form, None)
 
 
-@blueprint.post("/new")
+@blueprint.post("/applications/new")
 def create() -> ResponseReturnValue:
     """Register the application and show its page."""
     form = read_form(request.form)
@@ -61,7 +61,7 @@ def create() -> ResponseReturnValue:
     return redirect(_url(view.id), 303)
 
 
-@blueprint.get(f"/<{ID}:application_id>")
+@blueprint.get(f"/applications/<{ID}:application_id>")
 def show(application_id: int) -> ResponseReturnValue:
     """Show one application with its history."""
     view = _get(application_id)
@@ -72,14 +72,20 @@ def show(application_id: int) -> ResponseReturnValue:
     )
 
 
-@blueprint.get(f"/<{ID}:application_id>/edit")
+@blueprint.get(f"/fragments/applications/<{ID}:application_id>")
+def fragment(application_id: int) -> ResponseReturnValue:
+    """Return the live parts of that page alone."""
+    return render_template("applications/_live.html", **_details(_get(application_id)))
+
+
+@blueprint.get(f"/applications/<{ID}:application_id>/edit")
 def edit(application_id: int) -> ResponseReturnValue:
     """Show the form filled with what is stored."""
     view = _get(application_id)
     return _form_page(form_of(view), view)
 
 
-@blueprint.post(f"/<{ID}:application_id>/edit")
+@blueprint.post(f"/applications/<{ID}:application_id>/edit")
 def change(application_id: int) -> ResponseReturnValue:
     """Save what was changed."""
     view = _get(application_id)
@@ -100,7 +106,7 @@ def change(application_id: int) -> ResponseReturnValue:
     return redirect(_url(application_id), 303)
 
 
-@blueprint.post(f"/<{ID}:application_id>/pause")
+@blueprint.post(f"/applications/<{ID}:application_id>/pause")
 def pause(application_id: int) -> ResponseReturnValue:
     """Stop watching it."""
     use.pause_application(
@@ -114,7 +120,7 @@ def pause(application_id: int) -> ResponseReturnValue:
     return redirect(_url(application_id), 303)
 
 
-@blueprint.post(f"/<{ID}:application_id>/resume")
+@blueprint.post(f"/applications/<{ID}:application_id>/resume")
 def resume(application_id: int) -> ResponseReturnValue:
     """Watch it again."""
     use.resume_application(
@@ -129,7 +135,7 @@ def resume(application_id: int) -> ResponseReturnValue:
     return redirect(_url(application_id), 303)
 
 
-@blueprint.get(f"/<{ID}:application_id>/delete")
+@blueprint.get(f"/applications/<{ID}:application_id>/delete")
 def ask_to_delete(application_id: int) -> ResponseReturnValue:
     """Ask whether it is meant, where there is no dialog to ask in."""
     view = _get(application_id)
@@ -143,7 +149,7 @@ def ask_to_delete(application_id: int) -> ResponseReturnValue:
     )
 
 
-@blueprint.post(f"/<{ID}:application_id>/delete")
+@blueprint.post(f"/applications/<{ID}:application_id>/delete")
 def delete(application_id: int) -> ResponseReturnValue:
     """Delete it."""
     gone = use.delete_application(

@@ -86,7 +86,7 @@ def _told(error: Exception) -> tuple[int, str | None]:
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
             return status, _sentence(str(error)) if status in (403, 409) else None
-    log.exception("page_failed", path=request.path, exc_info=error)
+    log.error("page_failed", path=request.path, exc_info=error)
     return 500, None
 
 

@@ -58,11 +58,6 @@ def asset(name: str) -> str:
     return url_for("web.static", filename=name, v=_digest(name))
 
 
-def query_link(**changes: Any) -> str:
-    """Return a query string for the dashboard; what is empty is left out."""
-    return url_for("web.private.dashboard.index", **{k: v for k, v in changes.items() if v})
-
-
 def _of_this_request() -> dict[str, Any]:
     now = context().clock()
 
@@ -74,7 +69,7 @@ def _of_this_request() -> dict[str, Any]:
         "now": now,
         "relative": relative,
         "base_url": context().base_url,
-        "section": (request.path.split("/") + [""])[1],
+        "section": request.path.split("/")[1],
     }
 
 

@@ -38,7 +38,9 @@ def require_sign_in() -> ResponseReturnValue | None:
 def find_user() -> SessionUser | None:
     """Return who sent this request, None when nobody is signed in. Raises StorageUnavailable."""
     token = request.cookies.get(SESSION_COOKIE)
-    g.user = token and session_user(context().database, token, now=context().clock()) or None
+    g.user = None
+    if token:
+        g.user = session_user(context().database, token, now=context().clock())
     return user_or_none()
 
 

@@ -111,13 +111,11 @@ def _crontab_time(view: ApplicationView) -> str:
     if view.schedule is not None and view.schedule["kind"] == "cron":
         return view.schedule["expression"]
     minutes, rest = divmod(view.expected_interval or 0, 60)
-    if rest == 0 and minutes and 60 % minutes == 0:
-        return (
-            "* * * * *" if minutes == 1 else f"*/{minutes % 60 or 60} * * * *".replace("*/60", "0")
-        )
-    if rest == 0 and minutes and minutes % 60 == 0 and 24 % (minutes // 60) == 0:
-        hours = minutes // 60
-        return "0 2 * * *" if hours == 24 else f"0 */{hours} * * *"
+    if rest == 0 and 0 < minutes < 60 and 60 % minutes == 0:
+        return "* * * * *" if minutes == 1 else f"*/{minutes} * * * *"
+    hours, rest = divmod(view.expected_interval or 0, 3600)
+    if rest == 0 and 0 < hours < 24 and 24 % hours == 0:
+        return "0 * * * *" if hours == 1 else f"0 */{hours} * * *"
     return "0 2 * * *"
 
 

@@ -27,6 +27,7 @@ def test_all_is_well_before_the_first_start_and_nothing_is_made(on_sqlite: Comma
 
 
 def test_all_is_well_while_the_service_runs(command_line: CommandLine) -> None:
+    command_line.settings["SECRET_KEY"] = "the-same-on-every-node"
     with command_line.serving():
         status, found, text = diagnosis(command_line)
     assert status == 0, text
