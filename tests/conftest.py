@@ -1,5 +1,6 @@
 """Fixtures for all tests. What is slow to start is started by the first test that asks for it."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -37,8 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "chromium" in names:
             item.add_marker(pytest.mark.browser)
         callspec = getattr(item, "callspec", None)
-        parameter = callspec.params.get("database_url") if callspec else None
-        # `database_url` lists both databases; its parameter tells which one this test uses.
+        given = callspec.params if callspec else {}
+        parameter = given.get("database_url") or given.get("database")
+        # Both fixtures list the two databases; their parameter tells which one this test uses.
         if parameter == "postgresql" or ("postgres_url" in names and parameter is None):
             item.add_marker(pytest.mark.postgres)
 
@@ -103,20 +105,35 @@ def _clean_environment() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator["Database"]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
     """Each of the two databases in turn, its tables in place."""
+    from heartbeat_central.storage.engine import open_database
+
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            url = str(request.getfixturevalue("sqlite_url"))
+            _migrate(url)
+        else:
+            request.getfixturevalue("postgres_server")
+            template = postgres.template_database("migrated", _migrate)
+            url = stack.enter_context(postgres.fresh_database(template))
+        opened = open_database(url)
+        stack.callback(opened.close)
+        yield opened
+
+
+def _migrate(url: str) -> None:
     from heartbeat_central.services.prune_history import make_room
     from heartbeat_central.storage.engine import open_database
     from heartbeat_central.storage.migrate import upgrade
 
-    opened = open_database(database_url)
+    database = open_database(url)
     try:
-        upgrade(opened)
-        make_room(opened, now=datetime.now(UTC))
-        yield opened
+        upgrade(database)
+        make_room(database, now=datetime.now(UTC))
     finally:
-        opened.close()
+        database.close()
 
 
 @pytest.fixture

@@ -325,6 +325,7 @@ def _partitioned_history() -> None:
         ) PARTITION BY RANGE (received_at)
         """
     )
+    op.execute("COMMENT ON COLUMN heartbeats.duration IS 'microseconds'")
     op.execute(
         "CREATE INDEX ix_heartbeats_application_id_received_at"
         " ON heartbeats (application_id, received_at)"
