@@ -57,7 +57,7 @@ HTTP_BEHAVIOURS: dict[str, http.Answer] = {
     "accepts without end": http.endless_body(200),
     "refuses without end": http.endless_body(500),
     "babbles": http.raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "redirects": http.redirects_to_itself,
+    "redirects": http.redirects(302),
     "limits, in seconds": respond(429, b"slow down", {"Retry-After": "77"}),
     "limits, with a date": respond(
         429,

@@ -25,6 +25,13 @@ SHORT = 0.5
 SOON = 3.0
 """Seconds within which a send of SHORT has ended, on a busy machine too."""
 
+NAMES = {
+    **HOSTILE_NAMES,
+    "10,000 characters": "Backup " * 1428 + "last",
+    "discord and slack at once": "@everyone <!channel|x> <@U1> https://evil.example/a_b_c",
+    "overrides only": "\u202e\u2066\u200f",
+}
+
 every_plugin = pytest.mark.parametrize(
     "destination", DESTINATIONS, ids=lambda destination: destination.type
 )
@@ -168,7 +175,7 @@ def test_a_receiver_that_repeats_secrets_does_not_get_them_into_the_message(
 
 
 @every_plugin
-@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_hostile_name_arrives_as_a_name(
     sender: Sender, destination: Destination, name: str
 ) -> None:
@@ -179,6 +186,21 @@ def test_a_hostile_name_arrives_as_a_name(
         assert "hc.example/applications/7" in text
         if destination.type != "webhook":
             assert not set(text) & set("\r\x00\x08\x1b\x85\u2028\u202e\ud800")
+
+
+@every_plugin
+@pytest.mark.parametrize("name", ["Größe", "夜間バックアップ", "Резервная копия", "גיבוי לילה"])
+def test_a_name_in_any_script_arrives_as_it_is(
+    sender: Sender, destination: Destination, name: str
+) -> None:
+    with sender.to(destination, "accepts") as running:
+        sender.send(destination, running, envelope(name))
+        [text] = running.texts()
+        assert name in text
+
+
+def test_a_send_may_take_ten_seconds_in_all(client: HttpClient) -> None:
+    assert Outbound(http=client, operator_http=client).timeout == 10.0
 
 
 @every_plugin

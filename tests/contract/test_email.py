@@ -12,7 +12,7 @@ from heartbeat_central.alerts.base import Outbound, SmtpDefaults
 from heartbeat_central.alerts.email.plugin import EmailPlugin
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.domain.alert import Envelope
-from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
+from heartbeat_central.domain.errors import Invalid, PermanentFailure, TemporaryFailure
 from tests.support.receivers.certificates import Certificates
 from tests.support.receivers.smtp import Refusals, SmtpReceiver
 from tests.support.receivers.tcp import Scripted, TcpReceiver
@@ -78,6 +78,59 @@ def test_a_hostile_name_adds_no_header_no_recipient_and_no_markup(
     assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("to_email", "dev@example.com\r\nBcc: victim@example.com"),
+        ("to_email", "dev@example.com\nDATA"),
+        ("to_email", "dev@example.com> SIZE=1\r\nRCPT TO:<victim@example.com"),
+        ("to_email", "Dev <dev@example.com>"),
+        ("to_email", '"a\rb"@example.com'),
+        ("to_email", "dev@exa mple.com"),
+        ("to_email", "dev\x00@example.com"),
+        ("to_email", "dév@example.com"),
+        ("to_email", ", ,"),
+        ("to_email", ",".join(f"a{number}@example.com" for number in range(51))),
+        ("smtp_server", "mail.example.com\r\nQUIT"),
+        ("smtp_server", "mail.example.com:25"),
+        ("smtp_server", "mail example.com"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_before_anything_is_sent(key: str, value: str) -> None:
+    raw = {"to_email": "dev@example.com", "smtp_server": "mail.example.com", key: value}
+    with pytest.raises(Invalid) as caught:
+        plugin_config.validate(EmailPlugin(), raw)
+    assert [error.field for error in caught.value.errors] == [f"config.{key}"]
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Evil\r\nBcc: victim@example.com <alerts@example.com>",
+        "alerts@example.com\r\nBcc: victim@example.com",
+        "alerts@example.com>\r\nRCPT TO:<victim@example.com",
+        '"a, b" <alerts@example.com>, victim@example.com',
+    ],
+)
+def test_a_sender_adds_no_header_and_no_recipient(outbound: Outbound, sender: str) -> None:
+    with SmtpReceiver() as receiver:
+        send(receiver.port, replace(outbound, smtp=SmtpDefaults(sender=sender)))
+        [mail] = receiver.mails
+    assert mail.sender in ("alerts@example.com", "heartbeat-central@localhost")
+    assert mail.recipients == ["dev@example.com"]
+    assert "Bcc" not in mail.message
+    assert len(mail.message["From"].addresses) == 1
+
+
+@pytest.mark.parametrize("length", [60, 63, 66, 68, 70, 72, 75, 80, 150])
+def test_a_subject_of_any_length_begins_on_its_line(outbound: Outbound, length: int) -> None:
+    name = ("Nightly backup of everything " * 9)[:length].strip()
+    with SmtpReceiver() as receiver:
+        send(receiver.port, outbound, envelope(name))
+        [mail] = receiver.mails
+    assert mail.message["Subject"] == f"DOWN: {name}"
+
+
 def test_several_recipients_get_one_mail(outbound: Outbound) -> None:
     with SmtpReceiver() as receiver:
         send(receiver.port, outbound, to_email="a@example.com, b@example.com,a@example.com")
@@ -131,7 +184,7 @@ class TestEncryption:
         context = certificates.server_context()
         kind = "implicit_tls" if scheme else "starttls"
         with SmtpReceiver(login=LOGIN, **{kind: context}) as receiver:  # type: ignore[arg-type]
-            with pytest.raises(TemporaryFailure, match="certificate of other.test"):
+            with pytest.raises(TemporaryFailure, match=r"certificate of other\.test"):
                 send(
                     receiver.port,
                     replace(outbound, http=there),

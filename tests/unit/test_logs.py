@@ -90,7 +90,7 @@ def test_a_password_in_a_traceback_is_masked(stream: io.StringIO) -> None:
         ("heartbeat_central.monitor.jobs", logging.INFO, True),
         ("heartbeat_central.monitor.jobs", logging.DEBUG, False),
         ("apscheduler.scheduler", logging.INFO, False),
-        ("apscheduler.scheduler", logging.WARNING, True),
+        ("apscheduler.scheduler", logging.ERROR, True),
         ("alembic.runtime.migration", logging.INFO, False),
         ("uvicorn.access", logging.INFO, False),  # would tell every application's uuid
         ("uvicorn.error", logging.ERROR, True),

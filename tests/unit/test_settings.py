@@ -84,6 +84,7 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
         ({"SMTP_FROM": "nobody"}, ["SMTP_FROM", "e-mail address"]),
         ({"SMTP_SERVER": "mail server"}, ["SMTP_SERVER", "mail server"]),
         ({"DATABASE_URL": "mysql://u:hidden@h/n"}, ["DATABASE_URL", "postgresql://user"]),
+        ({"DATABASE_URL": "postgresql://u:p@hidden@h/n"}, ["DATABASE_URL", "%40"]),
         ({"DATABASE_URL": "sqlite:///:memory:"}, ["DATABASE_URL", "sqlite:///path/to/file.db"]),
         ({"ADMIN_EMAIL": "a@example.org"}, ["ADMIN_EMAIL", "without ADMIN_PASSWORD"]),
         ({"ADMIN_PASSWORD": "hidden"}, ["ADMIN_PASSWORD", "without ADMIN_EMAIL"]),
@@ -91,6 +92,7 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
         ({"FLASK_ENV": "production", "SECRET_KEY": "short"}, ["SECRET_KEY", "16 characters"]),
         ({"FLASK_ENV": "production", "SECRET_KEY": "your-secret-key-here"}, ["of your own"]),
         ({"HEARTBEAT_DATADIR": "x"}, ["HEARTBEAT_DATADIR", "did you mean HEARTBEAT_DATA_DIR?"]),
+        ({"HEARTBEAT_FOO": "x"}, ["HEARTBEAT_FOO", "remove it"]),
         ({"HEARTBEAT_ZZZZZZZZZ": "x"}, ["HEARTBEAT_ZZZZZZZZZ", "remove it"]),
     ],
 )

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import structlog
+
+from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.apprise.plugin import ApprisePlugin
 from heartbeat_central.alerts.base import AlertPlugin, PluginConfig
 from heartbeat_central.alerts.discord.plugin import DiscordPlugin
@@ -27,6 +30,8 @@ BUILT_IN: tuple[type[AlertPlugin[Any]], ...] = (
     ApprisePlugin,
 )
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -45,7 +50,7 @@ class Registry:
     ) -> None:
         self._plugins = {plugin.type: plugin for plugin in plugins}
         self.problems: Sequence[Problem] = tuple(problems)
-        """What to log at start; none of it keeps the service from starting."""
+        """What was left out and why; none of it keeps the service from starting."""
 
     def get(self, type_: str) -> AlertPlugin[Any]:
         """Return the plugin of that type. Raises Invalid, naming the known ones, when there is none."""
@@ -63,7 +68,8 @@ class Registry:
 def build_registry(entry_points: Iterable[metadata.EntryPoint] | None = None) -> Registry:
     """Return the registry of all plugins; by default those of installed packages are looked up.
 
-    A plugin that fails to load, breaks the contract or takes a type that is taken becomes a Problem.
+    A plugin that fails to load, breaks the contract or takes a type that is taken is left out, logged
+    by name, and kept as a Problem.
     """
     found = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
     plugins = {plugin.type: plugin for plugin in (make() for make in BUILT_IN)}
@@ -80,6 +86,8 @@ def build_registry(entry_points: Iterable[metadata.EntryPoint] | None = None) ->
             problems.append(Problem(_name(entry_point), message))
         else:
             others[plugin.type] = plugin
+    for problem in problems:
+        log.error("alert_plugin_skipped", plugin=problem.name, problem=problem.message)
     return Registry([*plugins.values(), *(others[name] for name in sorted(others))], problems)
 
 
@@ -97,7 +105,10 @@ def _load(entry_point: metadata.EntryPoint) -> AlertPlugin[Any]:
     config = getattr(cls, "Config", None)
     if not (isinstance(config, type) and issubclass(config, PluginConfig)):
         raise TypeError(f"{cls.__name__}.Config must be a subclass of PluginConfig")
-    return cls()
+    plugin = cls()
+    # A model that no form can be drawn from would else break the pages of all the others.
+    plugin_config.json_schema(plugin)
+    return plugin
 
 
 def _name(entry_point: metadata.EntryPoint) -> str:

@@ -1,5 +1,7 @@
 """/api/applications."""
 
+from functools import partial
+
 from flask import Blueprint, Response, jsonify, url_for
 
 from heartbeat_central.api import models
@@ -43,17 +45,20 @@ def list_() -> Response:
         search=_text(values, "search"),
         status=_status(values.get("status")),
         tag=_text(values, "tag") or None,
-        limit=limit,
+        limit=limit + 1,
         before_id=before_id(values),
     )
-    last = [views[-1].id] if views else None
-    return page([view.as_json() for view in views], limit=limit, last=last)
+    return page(
+        views, limit=limit, as_json=lambda view: view.as_json(), position=lambda view: [view.id]
+    )
 
 
 @blueprint.post("")
 def create() -> tuple[Response, int, dict[str, str]]:
     """Create an application."""
-    new = body_as(models.NewApplication)
+    new = body_as(
+        models.NewApplication, partial(use.application_errors, context().database, project_id())
+    )
     fields = new.model_dump(exclude={"channels", "is_active"})
     view = use.create_application(
         context().database,
@@ -86,12 +91,14 @@ def show(ref: str) -> Response:
 @blueprint.route("/<ref>", methods=["PUT", "PATCH"])
 def change(ref: str) -> Response:
     """Change the fields given."""
-    changes = body_as(models.ApplicationChange).model_dump(exclude_unset=True)
+    place = reference(ref)
+    rules = partial(use.application_errors, context().database, project_id(), ref=place)
+    change = body_as(models.ApplicationChange, rules)
     view = use.change_application(
         context().database,
         project_id(),
-        reference(ref),
-        changes,
+        place,
+        change.model_dump(exclude_unset=True),
         now=context().clock(),
         base_url=context().base_url,
     )
@@ -142,11 +149,12 @@ def heartbeats(ref: str) -> Response:
         context().database,
         project_id(),
         reference(ref),
-        limit=limit,
+        limit=limit + 1,
         before=before_position(values),
     )
-    last = (rows[-1].received_at, rows[-1].id) if rows else None
-    return page([heartbeat_json(row) for row in rows], limit=limit, last=last)
+    return page(
+        rows, limit=limit, as_json=heartbeat_json, position=lambda row: (row.received_at, row.id)
+    )
 
 
 @blueprint.get("/<ref>/incidents")
@@ -158,11 +166,12 @@ def incidents(ref: str) -> Response:
         context().database,
         project_id(),
         ref=reference(ref),
-        limit=limit,
+        limit=limit + 1,
         before=before_position(values),
     )
-    last = (rows[-1].opened_at, rows[-1].id) if rows else None
-    return page([incident_json(row) for row in rows], limit=limit, last=last)
+    return page(
+        rows, limit=limit, as_json=incident_json, position=lambda row: (row.opened_at, row.id)
+    )
 
 
 def _changed(view: ApplicationView) -> Response:

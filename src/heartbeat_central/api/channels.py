@@ -1,5 +1,9 @@
 """/api/channels and /api/alert-plugins."""
 
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+
 from flask import Blueprint, Response, jsonify, url_for
 
 from heartbeat_central.alerts.config import json_schema
@@ -15,6 +19,7 @@ from heartbeat_central.api.requests import (
     page,
     query,
 )
+from heartbeat_central.domain.errors import FieldError
 from heartbeat_central.services import manage_channels as use
 from heartbeat_central.services.read_history import deliveries_page
 from heartbeat_central.services.test_channel import test_channel
@@ -31,19 +36,20 @@ def list_() -> Response:
     views = use.list_channels(
         context().database,
         project_id(),
-        limit=limit,
+        limit=limit + 1,
         before_id=before_id(values),
         registry=context().registry,
         secret_box=context().secret_box,
     )
-    last = [views[-1].id] if views else None
-    return page([view.as_json() for view in views], limit=limit, last=last)
+    return page(
+        views, limit=limit, as_json=lambda view: view.as_json(), position=lambda view: [view.id]
+    )
 
 
 @blueprint.post("")
 def create() -> tuple[Response, int, dict[str, str]]:
     """Create a channel."""
-    new = body_as(models.NewChannel)
+    new = body_as(models.NewChannel, partial(_errors, None))
     view = use.create_channel(
         context().database,
         project_id(),
@@ -76,12 +82,13 @@ def show(channel_id: str) -> Response:
 @blueprint.route("/<channel_id>", methods=["PUT", "PATCH"])
 def change(channel_id: str) -> Response:
     """Change the fields given."""
-    changes = body_as(models.ChannelChange).model_dump(exclude_unset=True)
+    place = identifier(channel_id)
+    change = body_as(models.ChannelChange, partial(_errors, place))
     view = use.change_channel(
         context().database,
         project_id(),
-        identifier(channel_id),
-        changes,
+        place,
+        change.model_dump(exclude_unset=True),
         registry=context().registry,
         secret_box=context().secret_box,
         now=context().clock(),
@@ -119,11 +126,10 @@ def deliveries(channel_id: str) -> Response:
         context().database,
         project_id(),
         identifier(channel_id),
-        limit=limit,
+        limit=limit + 1,
         before_id=before_id(values),
     )
-    last = [rows[-1].id] if rows else None
-    return page([row.as_json() for row in rows], limit=limit, last=last)
+    return page(rows, limit=limit, as_json=lambda row: row.as_json(), position=lambda row: [row.id])
 
 
 @plugins.get("")
@@ -140,4 +146,17 @@ def list_plugins() -> Response:
             }
             for plugin in context().registry.all()
         ]
+    )
+
+
+def _errors(
+    channel_id: int | None, given: Mapping[str, Any], _bad: Collection[str]
+) -> list[FieldError]:
+    return use.channel_errors(
+        context().database,
+        project_id(),
+        given,
+        channel_id=channel_id,
+        registry=context().registry,
+        secret_box=context().secret_box,
     )

@@ -23,11 +23,12 @@ def list_() -> Response:
         context().database,
         project_id(),
         open_only=values.get("open") == "true",
-        limit=limit,
+        limit=limit + 1,
         before=before_position(values),
     )
-    last = (rows[-1].opened_at, rows[-1].id) if rows else None
-    return page([incident_json(row) for row in rows], limit=limit, last=last)
+    return page(
+        rows, limit=limit, as_json=incident_json, position=lambda row: (row.opened_at, row.id)
+    )
 
 
 @blueprint.get("/<incident_id>")

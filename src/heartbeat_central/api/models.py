@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+)
 
 from heartbeat_central.domain.application import (
     LONGEST_DESCRIPTION,
@@ -13,12 +21,41 @@ from heartbeat_central.domain.application import (
 from heartbeat_central.domain.schedule import LONGEST_SPAN
 from heartbeat_central.domain.state import Shown
 
+# What texts must be like is a rule of the domain, which names every bad one at once; the description
+# repeats it for readers only.
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+Name = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME})]
+Slug = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "maxLength": LONGEST_NAME, "pattern": "^[a-z0-9_-]*$"}),
+]
+Description = Annotated[str, WithJsonSchema({"type": "string", "maxLength": LONGEST_DESCRIPTION})]
 Seconds = Annotated[int, Field(ge=0, le=LONGEST_SPAN)]
 Interval = Annotated[int, Field(ge=1, le=LONGEST_SPAN)]
-Tag = Annotated[str, Field(min_length=1, max_length=LONGEST_TAG)]
+Tags = Annotated[
+    list[str],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": MOST_TAGS,
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_TAG},
+        }
+    ),
+]
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+def _list_or_all(value: object) -> str:
+    return "list" if isinstance(value, list) else "all"
+
+
+# Which of the two is meant follows from the type, so that an error speaks of that one alone.
+Channels = Annotated[
+    Annotated[list[Id], Tag("list")] | Annotated[Literal["*"], Tag("all")],
+    Discriminator(
+        _list_or_all,
+    ),
+]
 
 
 class Input(BaseModel):
@@ -49,10 +86,10 @@ class NewApplication(Input):
     schedule: Schedule | None = None
     grace_period: Seconds = Field(0, description="Seconds", examples=[3600])
     expect_first_heartbeat: bool = True
-    slug: str = Field("", max_length=LONGEST_NAME, pattern=r"^[a-z0-9_-]*$")
-    description: str = Field("", max_length=LONGEST_DESCRIPTION)
-    tags: list[Tag] = Field(default_factory=list, max_length=MOST_TAGS)
-    channels: list[Id] | Literal["*"] = Field(
+    slug: Slug = Field("", description="Made from the name when empty")
+    description: Description = ""
+    tags: Tags = Field(default_factory=list)
+    channels: Channels = Field(
         default_factory=list, description="Ids, or `*` for every channel there is"
     )
     is_active: bool = True
@@ -66,10 +103,10 @@ class ApplicationChange(Input):
     schedule: Schedule | None = None
     grace_period: Seconds = 0
     expect_first_heartbeat: bool = True
-    slug: str = Field("", max_length=LONGEST_NAME, pattern=r"^[a-z0-9_-]*$")
-    description: str = Field("", max_length=LONGEST_DESCRIPTION)
-    tags: list[Tag] = Field(default_factory=list, max_length=MOST_TAGS)
-    channels: list[Id] | Literal["*"] = Field(default_factory=list)
+    slug: Slug = Field("", description="Made from the name when empty")
+    description: Description = ""
+    tags: Tags = Field(default_factory=list)
+    channels: Channels = Field(default_factory=list)
     is_active: bool = True
 
 

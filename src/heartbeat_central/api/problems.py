@@ -52,6 +52,10 @@ def answer(error: Exception) -> Response:
     if status is None:
         log.error("request_failed", exc_info=error)
         return problem(500, "something failed here; the log tells what")
+    if isinstance(error, StorageUnavailable):
+        # Its own words name the database's address.
+        log.warning("database_away", reason=str(error))
+        return problem(status, "the database is away and nothing was changed; try again shortly")
     errors = error.errors if isinstance(error, Invalid) else ()
     return problem(status, str(error), errors=errors)
 

@@ -17,6 +17,13 @@ _POLICY = (
 )
 
 
+@blueprint.after_request
+def one_date(response: Response) -> Response:
+    """Leave the date to the server: `send_from_directory` adds one, and two are one too many."""
+    response.headers.pop("Date", None)
+    return response
+
+
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Describe the API."""

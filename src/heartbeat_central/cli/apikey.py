@@ -3,7 +3,7 @@
 import click
 
 from heartbeat_central.cli.context import load_settings, now, ready
-from heartbeat_central.cli.output import show_table
+from heartbeat_central.cli.output import ROW_ID, show_table
 
 
 @click.group()
@@ -46,7 +46,7 @@ def list_() -> None:
 
 
 @apikey.command()
-@click.argument("key_id", metavar="ID", type=int)
+@click.argument("key_id", metavar="ID", type=ROW_ID)
 def revoke(key_id: int) -> None:
     """Make the key with this ID useless, at once and for good."""
     from heartbeat_central.services.default_project import default_project_id

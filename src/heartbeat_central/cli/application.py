@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heartbeat_central.cli.context import load_settings, now, ready
-from heartbeat_central.cli.output import show_table
+from heartbeat_central.cli.output import ROW_ID, show_table
 
 if TYPE_CHECKING:
     from heartbeat_central.domain.view import ApplicationView
@@ -51,14 +51,19 @@ def list_() -> None:
     )
 
 
-@app.command()
+@app.command(short_help="Watch an application and print its heartbeat URL.")
 @click.argument("name")
 @click.option("--interval", type=int, metavar="SECONDS", help="A heartbeat at least this often.")
 @click.option("--grace", type=int, default=0, metavar="SECONDS", help="How late it may be.")
 @click.option("--cron", metavar="EXPR", help="A heartbeat after each of these times: '30 2 * * *'.")
 @click.option("--timezone", metavar="TZ", help="Time zone of --cron, e.g. Europe/Vienna; UTC.")
 @click.option(
-    "--channel", "channels", type=int, multiple=True, metavar="ID", help="Whom to tell; repeatable."
+    "--channel",
+    "channels",
+    type=ROW_ID,
+    multiple=True,
+    metavar="ID",
+    help="Whom to tell; repeatable.",
 )
 def add(
     name: str,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from heartbeat_central.cli.context import load_settings, now
 from heartbeat_central.cli.failures import CannotListen, explain
 from heartbeat_central.cli.listening import check_port
-from heartbeat_central.domain.errors import HeartbeatCentralError
 from heartbeat_central.settings import (
     Settings,
     SettingsError,
@@ -100,12 +99,15 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield from _inside(settings, database)
         finally:
             database.close()
-    except HeartbeatCentralError as error:
+    except Exception as error:
+        what = explain(error)
+        if what is None:
+            raise
         yield Check(
             "database",
             State.FAILED,
-            explain(error) or str(error),
-            "start it, or correct DATABASE_URL; `docs/reference/settings.md` shows its form",
+            what,
+            "docs/reference/settings.md shows the form of DATABASE_URL",
         )
         yield _clock(None)
 

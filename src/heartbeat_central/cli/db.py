@@ -10,7 +10,7 @@ def db() -> None:
     """Look after the database."""
 
 
-@db.command()
+@db.command(short_help="Bring the tables up to date.")
 def upgrade() -> None:
     """Bring the tables up to date; `serve` does so by itself when it starts."""
     from heartbeat_central.storage import migrate

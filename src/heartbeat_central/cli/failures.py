@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import sqlite3
 
 from heartbeat_central.domain.errors import (
     Conflict,
@@ -17,6 +18,7 @@ from heartbeat_central.domain.errors import (
 _OPTIONS = {
     "name": "NAME",
     "email": "EMAIL",
+    "password": "The password",
     "expected_interval": "--interval",
     "grace_period": "--grace",
     "schedule.expression": "--cron",
@@ -33,6 +35,15 @@ _BINDING = {
     errno.EADDRNOTAVAIL: "this machine has no such address; set HOST to one of its own, or to "
     "0.0.0.0 for all of them",
 }
+
+_OPENING = {
+    "unable to open database file": "DATABASE_URL must name a file in a folder that is there and "
+    "that this user may write in",
+    "attempt to write a readonly database": "mend the owner and mode of the file and its folder",
+    "database is locked": "another program is writing to the file; try again, or stop that one",
+    "database or disk is full": "make room on the disk",
+}
+"""What helps against SQLite's own words."""
 
 
 class CommandFailed(HeartbeatCentralError):
@@ -64,10 +75,11 @@ def explain(error: Exception) -> str | None:
                 for one in error.errors
             )
         case StorageUnavailable():
-            return (
-                f"The database can't be used ({str(error).strip().rstrip('.')}); check that it is "
-                "running and that DATABASE_URL points to it."
+            reason = str(error).strip().rstrip(".")
+            remedy = _OPENING.get(
+                reason, "check that it is running and that DATABASE_URL points to it"
             )
+            return f"The database can't be used ({reason}); {remedy}."
         case DeliveryFailure():
             return f"The alert was not delivered: {_sentence(str(error))}"
         case NotFound() | Conflict() | Unauthenticated() | Forbidden():
@@ -79,7 +91,25 @@ def explain(error: Exception) -> str | None:
         ):
             return f"Can't listen: {_BINDING[number]}."
         case _:
-            return None
+            return _of_the_database(getattr(error, "orig", None))
+
+
+def _of_the_database(error: object) -> str | None:
+    """Return what to tell of a driver's error that an operator can cause; None for any other."""
+    # The class itself: its subclasses, such as IntegrityError, would be bugs of ours.
+    if type(error) is sqlite3.DatabaseError:
+        return (
+            f"The SQLite file can't be used ({error}); put it back from a backup, or point "
+            "DATABASE_URL or HEARTBEAT_DATA_DIR to another."
+        )
+    # insufficient_privilege: since PostgreSQL 15 only a database's owner may make tables in it.
+    if getattr(error, "sqlstate", None) == "42501":
+        reason = (str(error).strip().splitlines() or ["permission denied"])[0]
+        return (
+            f"The user in DATABASE_URL may not do what is needed ({reason}); make it the owner of "
+            "its database: ALTER DATABASE name OWNER TO user."
+        )
+    return None
 
 
 def _sentence(text: str) -> str:

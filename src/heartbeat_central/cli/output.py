@@ -6,6 +6,12 @@ from datetime import datetime
 
 import click
 
+ROW_ID = click.IntRange(1, 2**31 - 1)
+"""What may stand for an id; a database could not even look for a larger one."""
+
+WIDEST = 10_000
+"""Columns of the widest table; the terminal wraps what is wider than itself."""
+
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows to stdout. In a pipe: no heading, a line a row, so that `cut` and `while` work."""
@@ -24,7 +30,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for row in texts:
         # Text: a name such as [red] is no markup.
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    # As wide as it takes: a URL that we broke over two lines could not be copied.
+    Console(width=WIDEST).print(table)
 
 
 def _text(cell: object) -> str:

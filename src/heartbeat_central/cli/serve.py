@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from heartbeat_central.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Run the service.")
 @click.option(
     "--only",
     type=click.Choice(["record", "web", "monitor"]),

@@ -1,7 +1,7 @@
 """Create, read, change and remove applications."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -12,13 +12,42 @@ from heartbeat_central.domain.application import (
     ApplicationSettings,
     settings_from,
 )
-from heartbeat_central.domain.schedule import as_json
+from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.domain.schedule import as_json, calendar_schedule
 from heartbeat_central.domain.state import Decision, Shown, State, Stopped
 from heartbeat_central.domain.view import ApplicationView, application_view
 from heartbeat_central.storage import applications, incidents, states
 from heartbeat_central.storage.engine import Connection, Database
 
 Channels = Sequence[int] | Literal["*"]
+
+
+_TIMING = ("expected_interval", "schedule")
+
+
+def application_errors(
+    database: Database,
+    project_id: int,
+    given: Mapping[str, Any],
+    bad: Collection[str] = (),
+    *,
+    ref: int | UUID | None = None,
+) -> list[FieldError]:
+    """Return every rule that `given` breaks, for a new application or as changes to `ref`.
+
+    `given` holds fields of the right type, as `change_application` takes them, and `bad` names the
+    fields that were found wrong already: nothing is said of those. Raises NotFound.
+    """
+    with database.read() as connection:
+        current: dict[str, Any] = {"name": "-", "expected_interval": None, "schedule": None}
+        if ref is not None:
+            current = _fields(applications.find(connection, project_id, ref).settings)
+        unknown = _unknown_channels(connection, project_id, given.get("channels", ()))
+    wanted = _merged(current, given)
+    if not set(bad).isdisjoint(_TIMING) and all(wanted[name] is None for name in _TIMING):
+        # Whether one of the two was meant can't be told from what is left.
+        wanted["expected_interval"] = 1
+    return [*_rule_errors(wanted), *unknown]
 
 
 def create_application(
@@ -126,7 +155,14 @@ def change_application(
     with database.write() as connection:
         before = applications.find(connection, project_id, ref)
         state = states.lock(connection, before.id)
-        settings = settings_from(**_merged(before.settings, changes))
+        wanted = _merged(_fields(before.settings), changes)
+        errors = [
+            *_rule_errors(wanted),
+            *_unknown_channels(connection, project_id, changes.get("channels", ())),
+        ]
+        if errors:
+            raise Invalid(errors)
+        settings = settings_from(**wanted)
         if settings != before.settings:
             applications.save_settings(connection, before.id, settings, now=now)
         if "channels" in changes:
@@ -180,8 +216,37 @@ def _subscribe(
     applications.set_channels(connection, project_id, application_id, [int(one) for one in wanted])
 
 
-def _merged(settings: ApplicationSettings, changes: Mapping[str, Any]) -> dict[str, Any]:
-    current = {
+def _unknown_channels(
+    connection: Connection, project_id: int, channels: Channels
+) -> list[FieldError]:
+    if channels == "*":
+        return []
+    known = applications.all_channels(connection, project_id)
+    unknown = sorted(set(channels).difference(known))
+    if not unknown:
+        return []
+    return [FieldError("channels", f"there is no channel {', '.join(map(str, unknown))}")]
+
+
+def _rule_errors(fields: Mapping[str, Any]) -> list[FieldError]:
+    try:
+        settings_from(**fields)
+    except Invalid as invalid:
+        errors = list(invalid.errors)
+    else:
+        return []
+    schedule = fields["schedule"]
+    if schedule and "schedule.timezone" in {error.field for error in errors}:
+        # A wrong zone hides a wrong expression.
+        try:
+            calendar_schedule(schedule["kind"], schedule["expression"], "UTC")
+        except Invalid as invalid:
+            errors += invalid.errors
+    return errors
+
+
+def _fields(settings: ApplicationSettings) -> dict[str, Any]:
+    return {
         "name": settings.name,
         "slug": settings.slug,
         "description": settings.description,
@@ -191,7 +256,13 @@ def _merged(settings: ApplicationSettings, changes: Mapping[str, Any]) -> dict[s
         "grace_period": settings.timing.grace_period,
         "expect_first_heartbeat": settings.timing.expect_first_heartbeat,
     }
-    changed = {name: value for name, value in changes.items() if name in current}
+
+
+def _merged(current: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `settings_from`; an interval replaces a schedule, and the reverse."""
+    changed = {
+        name: value for name, value in changes.items() if name not in ("channels", "is_active")
+    }
     if changed.get("expected_interval") is not None and "schedule" not in changed:
         changed["schedule"] = None
     if changed.get("schedule") is not None and "expected_interval" not in changed:

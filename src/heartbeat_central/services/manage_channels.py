@@ -14,6 +14,34 @@ from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.secrets import SecretBox, WrongSecretKey
 
 
+def channel_errors(
+    database: Database,
+    project_id: int,
+    given: Mapping[str, Any],
+    *,
+    channel_id: int | None = None,
+    registry: Registry,
+    secret_box: SecretBox,
+) -> list[FieldError]:
+    """Return every rule that `given` breaks, for a new channel or as changes to `channel_id`.
+
+    `given` holds fields of the right type; what is missing is not judged. Raises NotFound.
+    """
+    if channel_id is not None:
+        with database.read() as connection:
+            channel = channels.find(connection, project_id, channel_id)
+        return _change_errors(channel, given, registry, secret_box)
+    errors = _name_errors(given["name"]) if "name" in given else []
+    if "type" in given:
+        try:
+            plugin = registry.get(given["type"])
+            if "config" in given:
+                plugin_config.validate(plugin, given["config"])
+        except Invalid as invalid:
+            errors += invalid.errors
+    return errors
+
+
 def create_channel(
     database: Database,
     project_id: int,
@@ -97,22 +125,16 @@ def change_channel(
     """
     with database.write() as connection:
         channel = channels.find(connection, project_id, channel_id)
-        name = changes.get("name", channel.name)
-        errors = _name_errors(name)
-        if changes.get("type", channel.type) != channel.type:
-            errors.append(FieldError("type", "can't be changed; create a new channel instead"))
-        sealed = channel.sealed_config
-        if "config" in changes:
-            try:
-                sealed = _resealed(channel, changes["config"], registry, secret_box)
-            except Invalid as invalid:
-                errors += invalid.errors
+        errors = _change_errors(channel, changes, registry, secret_box)
         if errors:
             raise Invalid(errors)
+        sealed = channel.sealed_config
+        if "config" in changes:
+            sealed = _resealed(channel, changes["config"], registry, secret_box)
         channels.save(
             connection,
             channel_id,
-            name=name,
+            name=changes.get("name", channel.name),
             sealed_config=sealed,
             is_active=changes.get("is_active", channel.is_active),
             now=now,
@@ -134,6 +156,20 @@ def _name_errors(name: str) -> list[FieldError]:
     if any("\ud800" <= char <= "\udfff" for char in name):
         return [FieldError("name", "must not contain unpaired surrogate characters")]
     return []
+
+
+def _change_errors(
+    channel: Channel, changes: Mapping[str, Any], registry: Registry, secret_box: SecretBox
+) -> list[FieldError]:
+    errors = _name_errors(changes["name"]) if "name" in changes else []
+    if changes.get("type", channel.type) != channel.type:
+        errors.append(FieldError("type", "can't be changed; create a new channel instead"))
+    if "config" in changes:
+        try:
+            _resealed(channel, changes["config"], registry, secret_box)
+        except Invalid as invalid:
+            errors += invalid.errors
+    return errors
 
 
 def _resealed(

@@ -71,6 +71,12 @@ def ensure_data_dir(settings: Settings) -> None:
         # A real file: on a read-only file system, or for root, mode bits tell nothing.
         with tempfile.TemporaryFile(dir=folder):
             pass
+    except FileExistsError as error:
+        raise SettingsError.one(
+            "HEARTBEAT_DATA_DIR",
+            f"The data folder {folder} can't be written, for it is a file; move that file away, or "
+            "set HEARTBEAT_DATA_DIR to a folder.",
+        ) from error
     except OSError as error:
         raise SettingsError.one(
             "HEARTBEAT_DATA_DIR",

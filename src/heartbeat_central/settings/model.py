@@ -27,6 +27,10 @@ def _web_address(value: str) -> str:
 def _database_address(value: str) -> str:
     if not value.startswith((_SQLITE, "postgresql://", "postgres://")):
         raise ValueError
+    # Else all that follows the first @, the rest of the password, would count as the host and be
+    # shown in messages.
+    if urlsplit(value).netloc.count("@") > 1:
+        raise ValueError
     # In memory, each connection would have a database of its own, and none outlives a restart.
     if value.removeprefix(_SQLITE) in ("", ":memory:"):
         raise ValueError
@@ -102,7 +106,8 @@ class Settings(BaseSettings):
         None,
         "Where everything is stored, e.g. postgresql://user:password@host:5432/name; "
         "SQLite in the data folder when unset",
-        must="like postgresql://user:password@host:5432/name or sqlite:///path/to/file.db",
+        must="like postgresql://user:password@host:5432/name (an @ in the password written %40) "
+        "or sqlite:///path/to/file.db",
         secret=True,
     )
     data_dir: Folder = _setting(

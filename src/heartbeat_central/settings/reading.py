@@ -90,9 +90,14 @@ def _is_a_mistake(name: str, env: Mapping[str, str]) -> bool:
 
 
 def _unknown(name: str, where: str) -> Problem:
-    close = difflib.get_close_matches(name.upper(), list(variables()), n=1, cutoff=0.6)
+    # Without the prefix, for it would make any two of our names look alike.
+    bare = {known.removeprefix(OWN_PREFIX): known for known in variables()}
+    wanted = name.upper().removeprefix(OWN_PREFIX)
+    close = difflib.get_close_matches(wanted, list(bare), n=1, cutoff=0.6)
     remedy = (
-        f"did you mean {close[0]}?" if close else "remove it; .env.example lists every setting."
+        f"did you mean {bare[close[0]]}?"
+        if close
+        else "remove it; .env.example lists every setting."
     )
     return Problem(name, f"{name}{where} is no setting of Heartbeat Central: {remedy}")
 

@@ -110,9 +110,7 @@ def pasts(connection: Connection, channel_ids: Sequence[int]) -> dict[int, Past]
             select(deliveries.c.channel_id, func.max(deliveries.c.finished_at))
             .where(deliveries.c.channel_id.in_(channel_ids), deliveries.c.status == "delivered")
             .group_by(deliveries.c.channel_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     newest = (
         select(

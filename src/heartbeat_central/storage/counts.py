@@ -11,7 +11,7 @@ def applications(connection: Connection) -> dict[str, int]:
     rows = connection.execute(
         select(application_states.c.status, func.count()).group_by(application_states.c.status)
     )
-    return {**{status.value: 0 for status in Status}, **dict(rows.tuples().all())}
+    return {**{status.value: 0 for status in Status}, **dict(rows.all())}
 
 
 def unfinished_deliveries(connection: Connection) -> dict[str, int]:
@@ -21,7 +21,7 @@ def unfinished_deliveries(connection: Connection) -> dict[str, int]:
         .where(deliveries.c.status.in_(("pending", "dead")))
         .group_by(deliveries.c.status)
     )
-    return {"pending": 0, "dead": 0, **dict(rows.tuples().all())}
+    return {"pending": 0, "dead": 0, **dict(rows.all())}
 
 
 def open_incidents(connection: Connection) -> int:

@@ -48,9 +48,8 @@ class Filters:
             "before": None if changes else self.before,
             **changes,
         }
-        return url_for(
-            f"web.private.dashboard.{endpoint}", **{k: str(v) for k, v in given.items() if v}
-        )
+        values: dict[str, Any] = {name: str(value) for name, value in given.items() if value}
+        return url_for(f"web.private.dashboard.{endpoint}", **values)
 
 
 @blueprint.get("/")

@@ -77,7 +77,7 @@ while True:
 
 def _docker(quoted: str, interval: int | None) -> str:
     # Docker's shortest interval is 1 ms, but a check every second is enough for anything.
-    pause = max(1, min(int(_half(interval)), 3600))
+    pause = max(1, int(float(_half(interval))))
     return f"""\
 # A failed check of the container's own sends nothing. When Heartbeat Central
 # is away, the container stays healthy.

@@ -93,3 +93,16 @@ def test_the_child_gets_none_of_our_settings() -> None:
         assert "SMTP_SERVER" not in _environment(Path("/tmp/x"), 1, "p")
     finally:
         del os.environ["SMTP_SERVER"]
+
+
+def test_sigterm_ends_the_demo_and_its_service(on_sqlite: CommandLine) -> None:
+    port = free_port()
+    process = start(on_sqlite, "--port", str(port))
+    while fetch(f"http://127.0.0.1:{port}/health")[0] != 200:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert fetch(f"http://127.0.0.1:{port}/health")[0] == 0
+    assert list(on_sqlite.folder.iterdir()) == []

@@ -35,7 +35,8 @@ def test_an_unreachable_database(on_sqlite: CommandLine, arguments: list[str]) -
 
 def test_a_sqlite_file_in_a_folder_that_is_not_there(on_sqlite: CommandLine) -> None:
     url = f"sqlite:///{on_sqlite.folder}/nowhere/x.db"
-    assert "DATABASE_URL" in on_sqlite.failure("app", "list", env={"DATABASE_URL": url})
+    sentence = on_sqlite.failure("app", "list", env={"DATABASE_URL": url})
+    assert "DATABASE_URL must name a file in a folder that is there" in sentence
 
 
 def test_a_file_that_is_no_database(on_sqlite: CommandLine) -> None:
@@ -43,6 +44,28 @@ def test_a_file_that_is_no_database(on_sqlite: CommandLine) -> None:
     file.write_text("This is a letter to my grandmother, " * 100)
     url = f"sqlite:///{file}"
     assert "not a database" in on_sqlite.failure("app", "list", env={"DATABASE_URL": url})
+
+
+def test_a_database_in_which_the_user_may_make_no_tables(
+    on_sqlite: CommandLine, postgres_url: str
+) -> None:
+    import psycopg
+    from psycopg import sql
+
+    # So named after the database, which is this test's own, for roles belong to the whole server.
+    name = f"guest_of_{postgres_url.rpartition('/')[2].partition('?')[0]}"
+    role, password = sql.Identifier(name), sql.Literal("sesame")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password))
+        try:
+            info = connection.info
+            url = f"postgresql://{name}:sesame@{info.host}:{info.port}/{info.dbname}"
+            sentence = on_sqlite.failure("serve", env={"DATABASE_URL": url})
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(role))
+    assert "permission denied for schema public" in sentence
+    assert "OWNER TO" in sentence
 
 
 def test_a_taken_port(on_sqlite: CommandLine) -> None:
@@ -86,6 +109,9 @@ def test_a_wrong_option_is_a_usage_error(on_sqlite: CommandLine) -> None:
         ["serve", "--workers", "2"],
         ["serve", "--only", "record"],
         ["apikey", "create", "--scope", "admin"],
+        ["apikey", "revoke", "9" * 30],
+        ["channel", "test", "9" * 30],
+        ["app", "add", "x", "--interval", "5", "--channel", "9" * 30],
         ["nonsense"],
     ):
         done = on_sqlite.run(*arguments)

@@ -1,10 +1,14 @@
 """`serve` and `python app.py`: the first start, what a start prints, and the end."""
 
 import json
+import os
+import pty
 import shutil
+import signal
+import subprocess
 import sys
 
-from tests.integration.cli.conftest import REPOSITORY, CommandLine, fetch
+from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch
 
 
 def test_a_key_and_an_application_made_beforehand_work_in_the_service(
@@ -62,6 +66,64 @@ def test_app_py_serves_from_a_copy_without_installation(on_sqlite: CommandLine) 
     command = (sys.executable, "app.py")
     with on_sqlite.serving(command, env={"PYTHONPATH": ""}) as service:
         assert service.stop() == 0
+
+
+def test_app_py_runs_the_other_commands_too(on_sqlite: CommandLine) -> None:
+    command = [sys.executable, str(REPOSITORY / "app.py")]
+    for arguments, words in [
+        (["apikey", "create", "--scope", "read"], "hbc_"),
+        (["doctor"], "up to date"),
+        (["--help"], "serve [OPTIONS]"),
+    ]:
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=on_sqlite.folder,
+            env=on_sqlite.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+
+
+def test_app_py_says_what_to_install(on_sqlite: CommandLine) -> None:
+    # -S leaves out all that is installed, as in an environment that is still empty.
+    done = subprocess.run(
+        [sys.executable, "-S", str(REPOSITORY / "app.py")],
+        cwd=on_sqlite.folder,
+        env=on_sqlite.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install -r" in done.stderr
+
+
+def test_a_terminal_shows_the_address_and_the_link(on_sqlite: CommandLine) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "serve"],
+        cwd=on_sqlite.folder,
+        env=on_sqlite.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        base_url = f"http://localhost:{on_sqlite.settings['PORT']}"
+        said = b""
+        while b"/setup?token=" not in said:
+            said += os.read(ours, 4096)
+        while fetch(f"{base_url}/health")[0] != 200:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+        os.close(ours)
+    assert f"Heartbeat Central: {base_url}".encode() in said
+    assert b"There is no account yet" in said
 
 
 def test_options_win_over_settings(on_sqlite: CommandLine) -> None:

@@ -127,9 +127,13 @@ def endless_headers(receiver: HttpReceiver, connection: socket.socket) -> bool:
     return False
 
 
-def redirects_to_itself(receiver: HttpReceiver, connection: socket.socket) -> bool:
+def redirects(status: int) -> Answer:
     """Send the client in circles."""
-    return respond(302, b"", {"Location": f"{receiver.url}/again"})(receiver, connection)
+
+    def answer(receiver: HttpReceiver, connection: socket.socket) -> bool:
+        return respond(status, b"", {"Location": f"{receiver.url}/again"})(receiver, connection)
+
+    return answer
 
 
 def _read(reader: BufferedReader) -> Received | None:

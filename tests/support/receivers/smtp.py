@@ -58,7 +58,11 @@ class SmtpReceiver:
         """User name, and whether the connection was encrypted."""
         self.refuse = refuse or Refusals()
         self._login = login
-        self._options: dict[str, Any] = {"tls_context": starttls, "auth_require_tls": False}
+        # Without a login none is offered, which aiosmtpd does only by asking for TLS first.
+        self._options: dict[str, Any] = {
+            "tls_context": starttls,
+            "auth_require_tls": login is None,
+        }
         if login is not None:
             self._options["authenticator"] = self._authenticate
         self._implicit_tls = implicit_tls

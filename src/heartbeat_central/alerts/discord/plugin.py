@@ -103,7 +103,7 @@ class DiscordPlugin(AlertPlugin[DiscordConfig]):
                         {
                             "name": fact.label,
                             "value": _value(fact.value, alert.dashboard_url),
-                            "inline": len(fact.value) < 40,
+                            "inline": len(fact.value) < 40 and fact.value != alert.dashboard_url,
                         }
                         for fact in facts(alert)
                     ],

@@ -50,9 +50,14 @@ def parse_server(text: str) -> Server:
 
 
 def sender_of(*candidates: str | None) -> tuple[str, str]:
-    """Return name and address of the first candidate that is an address, `Name <address>` included."""
+    """Return name and address of the first candidate that is an address, `Name <address>` included.
+
+    One that holds a line break is none: another address could stand on the next line.
+    """
     for candidate in candidates:
-        name, address = parseaddr(candidate or "")
+        if candidate is None or not candidate.isprintable():
+            continue
+        name, address = parseaddr(candidate)
         if is_address(address):
             return name or "Heartbeat Central", address
     return "Heartbeat Central", FALLBACK_SENDER

@@ -1,10 +1,12 @@
 """The e-mail itself: plain text and HTML. Pure."""
 
 import html
+import re
 from collections.abc import Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
+from typing import Any
 
 from heartbeat_central.alerts.words import clean, cut, one_line
 from heartbeat_central.domain.alert import AlertKind, Envelope, facts, subject, summary, text
@@ -18,13 +20,28 @@ _COLOURS = {
 _OTHER_COLOUR = "#495057"
 
 
+class _Policy(EmailPolicy):
+    """SMTP's policy, but a header begins on the line of its name.
+
+    The standard library puts a text that just doesn't fit behind `Subject:` onto a line of its own;
+    readers that don't unfold well (its own parser among them) then show a space before it.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """Return the header as it is sent."""
+        return re.sub(rb"\A([\w-]+:)\r\n ", rb"\1 ", super().fold_binary(name, value))
+
+
+_POLICY = _Policy(linesep="\r\n")
+
+
 def build_message(
     envelope: Envelope, *, sender: tuple[str, str], recipients: Sequence[str]
 ) -> EmailMessage:
     """Return the message. Every attempt makes the same one, so that a repetition can be told."""
     name, address = sender
     domain = address.rpartition("@")[2]
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["Subject"] = cut(one_line(subject(envelope.alert)), LONGEST_SUBJECT)
     message["From"] = Address(one_line(name), addr_spec=address)
     message["To"] = [Address(addr_spec=recipient) for recipient in recipients]
@@ -35,6 +52,8 @@ def build_message(
     # Quoted-printable passes every server, also those without 8BITMIME.
     message.set_content(clean(text(envelope.alert)) + "\n", cte="quoted-printable")
     message.add_alternative(_html(envelope), subtype="html", cte="quoted-printable")
+    # Quoted-printable never writes `=_`, so that no text can hold the boundary.
+    message.set_boundary(f"=_{envelope.delivery_id.hex}")
     return message
 
 

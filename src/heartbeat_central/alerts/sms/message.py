@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from heartbeat_central.alerts.words import one_line
-from heartbeat_central.domain.alert import Alert, subject, summary
+from heartbeat_central.domain.alert import Alert, AlertKind, cause, clock, subject, summary
 
 # GSM 03.38, basic character set. One character outside of it makes the whole message UCS-2, which
 # holds less than half as much.
@@ -39,17 +39,37 @@ _PLAINER = str.maketrans(
 
 
 def build_text(alert: Alert) -> str:
-    """Return the message: what, why and the link, which is never cut."""
-    words = _plainer(one_line(f"{subject(alert)}. {summary(alert)}"))
-    if alert.application is not None:
-        words = _plainer(one_line(f"{alert.kind.value.upper()}: {summary(alert)}"))
+    """Return the message: what, why and the link, which is never cut; what fits of the rest."""
+    words = _plainer(one_line(_headline(alert)))
     link = one_line(alert.dashboard_url)
     size = _GSM_SIZE if _is_gsm(words + link) else _UCS2_SIZE
     room = size.longest - size.places(link) - 1
     if room < SHORTEST:
         # Half a link is no use, and a link alone tells nothing.
         return _cut(words, size, size.longest)
+    for sentence in _details(alert):
+        if size.places(f"{words} {sentence}") <= room:
+            words = f"{words} {sentence}"
     return f"{_cut(words, size, room)}\n{link}"
+
+
+def _headline(alert: Alert) -> str:
+    if alert.application is None:
+        return f"{subject(alert)}. {summary(alert)}"
+    if alert.kind is AlertKind.DOWN and alert.incident is not None:
+        return f"{subject(alert)} {cause(alert.incident)}."
+    return f"{alert.kind.value.upper()}: {summary(alert)}"
+
+
+def _details(alert: Alert) -> list[str]:
+    """Return sentences in GSM characters, the most wanted first."""
+    if alert.incident is None or alert.application is None:
+        return []
+    sentences = [f"Down since {clock(alert.incident.opened_at)}."]
+    if alert.kind is AlertKind.UP:
+        sentences.append(f"It {cause(alert.incident)}.")
+    sentences.append(f"Last heartbeat: {clock(alert.application.last_heartbeat)}.")
+    return sentences
 
 
 def _plainer(words: str) -> str:

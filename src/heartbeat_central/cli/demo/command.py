@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Try it out: a throw-away instance that shows alerts.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port of the pages; 5000, or a free one if taken."
 )

@@ -29,6 +29,8 @@ def run_demo(*, port: int | None, seconds: float | None) -> None:
     console = Console(highlight=False)
     if port is None:
         port = free_port("127.0.0.1", FAVOURITE_PORT)
+        if port != FAVOURITE_PORT:
+            console.print(f"Port {FAVOURITE_PORT} is taken; the pages are on port {port}.")
     else:
         check_port("127.0.0.1", port)
     previous = signal.signal(signal.SIGTERM, _interrupt)
