@@ -5,6 +5,7 @@ from flask import Blueprint, Flask
 from heartbeat_central.api import applications, channels, health, incidents, reference
 from heartbeat_central.api.auth import require_key
 from heartbeat_central.api.context import ApiContext
+from heartbeat_central.api.headers import unstored
 from heartbeat_central.api.problems import answer
 
 __all__ = ["answer", "is_api_path", "register_api"]
@@ -15,6 +16,7 @@ def register_api(app: Flask, context: ApiContext) -> None:
     context.keep(app.extensions)
     keyed = Blueprint("api", __name__, url_prefix="/api")
     keyed.before_request(require_key)
+    keyed.after_request(unstored)
     for part in (
         applications.blueprint,
         channels.blueprint,
@@ -29,4 +31,6 @@ def register_api(app: Flask, context: ApiContext) -> None:
 
 def is_api_path(path: str) -> bool:
     """Return whether errors of this path are told as problems, not as pages."""
-    return path.startswith(("/api/", "/health", "/metrics", "/heartbeat/", "/ping/"))
+    return path == "/api" or path.startswith(
+        ("/api/", "/health", "/metrics", "/heartbeat/", "/ping/")
+    )

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from heartbeat_central.api.context import context
+from heartbeat_central.api.headers import unstored
 from heartbeat_central.api.problems import answer
 from heartbeat_central.services.check_health import Health, Part, check_health
 from heartbeat_central.services.count_all import count_all
@@ -21,6 +22,7 @@ _DETAILS = {
 
 blueprint = Blueprint("health", __name__)
 blueprint.register_error_handler(Exception, answer)
+blueprint.after_request(unstored)
 
 
 @blueprint.get("/health")

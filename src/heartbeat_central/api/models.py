@@ -45,15 +45,17 @@ Tags = Annotated[
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
-def _list_or_all(value: object) -> str:
-    return "list" if isinstance(value, list) else "all"
+def _list_or_all(value: object) -> str | None:
+    return "list" if isinstance(value, list) else "all" if value == "*" else None
 
 
-# Which of the two is meant follows from the type, so that an error speaks of that one alone.
+# Which of the two is meant follows from the value, so that an error speaks of that one alone.
 Channels = Annotated[
     Annotated[list[Id], Tag("list")] | Annotated[Literal["*"], Tag("all")],
     Discriminator(
         _list_or_all,
+        custom_error_type="channels",
+        custom_error_message="must be a list of ids, or `*` for every channel there is",
     ),
 ]
 

@@ -35,6 +35,11 @@ _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="Heartbeat Central"'},
     503: {"Retry-After": str(RETRY_AFTER)},
 }
+_DETAILS = {
+    404: "there is nothing at this address; /api/docs shows what there is",
+    405: "this address takes {allow}",
+    413: "the body is too large",
+}
 
 
 class BadRequest(Invalid):
@@ -80,8 +85,12 @@ def problem(status: int, detail: str, *, errors: Sequence[FieldError] = ()) -> R
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    response = problem(status, error.description or "")
-    for name, value in error.get_headers():
-        if name.lower() in ("allow", "retry-after", "location"):
-            response.headers[name] = value
+    kept = {
+        name: value
+        for name, value in error.get_headers()
+        if name.lower() in ("allow", "retry-after", "location")
+    }
+    detail = _DETAILS.get(status, error.description or "").format(allow=kept.get("Allow", "others"))
+    response = problem(status, detail)
+    response.headers.extend(kept)
     return response

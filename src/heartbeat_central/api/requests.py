@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import UnsupportedMediaType
 
+from heartbeat_central.api.context import context
 from heartbeat_central.api.problems import BadRequest
 from heartbeat_central.domain.errors import FieldError, Invalid, NotFound
 from heartbeat_central.domain.moment import isoformat, parse
@@ -154,7 +155,9 @@ def page(
         texts = [isoformat(part) if isinstance(part, datetime) else str(part) for part in parts]
         cursor = base64.urlsafe_b64encode("|".join(map(str, texts)).encode()).decode().rstrip("=")
         following = urlencode({**request.args.to_dict(), "cursor": cursor})
-        response.headers["Link"] = f'<{request.base_url}?{following}>; rel="next"'
+        # Not the address of this request: behind a proxy that ends TLS it would say http.
+        address = f"{context().base_url}{request.path}?{following}"
+        response.headers["Link"] = f'<{address}>; rel="next"'
     return response
 
 

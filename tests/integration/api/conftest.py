@@ -62,6 +62,7 @@ class Api:
     """A client of the API, with a key for writing unless told otherwise."""
 
     port: int
+    app: Flask
     world: World
     vitals: Vitals
     key: str
@@ -153,7 +154,7 @@ def api(database: Database) -> Iterator[Api]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Api(server.server_port, world, vitals, key, read_key, rings)
+        yield Api(server.server_port, app, world, vitals, key, read_key, rings)
     finally:
         server.shutdown()
         thread.join()

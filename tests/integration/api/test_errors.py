@@ -61,6 +61,16 @@ GOOD = {"name": "Backup", "expected_interval": 60}
             },
             {"schedule.timezone"},
         ),
+        (
+            {"name": "x", "schedule": {"kind": "cron", "expression": "x", "timezone": "Mars"}},
+            {"schedule.expression", "schedule.timezone"},
+        ),
+        (
+            {"name": "x", "schedule": {"kind": "cron", "expression": "x", "zone": "UTC"}},
+            {"schedule.expression", "schedule.zone"},
+        ),
+        # Half of the pair is bad: the other half isn't missing.
+        ({"name": "x", "expected_interval": None, "schedule": 5}, {"schedule"}),
         # Fields that only the rules of the domain find bad, together with others.
         (
             {
@@ -106,6 +116,7 @@ def test_every_bad_field_is_named(api: Api, new: dict[str, Any], fields: set[str
         ({"name": "\x00", "channels": [4711]}, {"name", "channels"}),
         ({"id": 5, "uuid": "x"}, {"id", "uuid"}),
         ({"channels": None}, {"channels"}),
+        ({"schedule": {"kind": "cron"}, "expected_interval": None}, {"schedule.expression"}),
         ({"tags": None}, {"tags"}),
     ],
 )
@@ -128,6 +139,7 @@ def test_a_bad_change_changes_nothing(api: Api, change: dict[str, Any], fields: 
         b"5",
         b'{"name": "x"',
         b'{"name": NaN}',
+        b'{"name": "x", "name": "y", "expected_interval": 60}',
         b'{"expected_interval": Infinity}',
         b"\xff\xfe\x00",
         b'{"name": "\xff"}',
@@ -140,6 +152,21 @@ def test_a_body_that_is_no_json_object_is_400(api: Api, raw: bytes) -> None:
     answer = api.post("/api/applications", raw=raw)
     assert answer.status == 400
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_message_says_what_would_be_right(api: Api) -> None:
+    new = {"name": 5, "expected_interval": 0, "channels": "all", "colour": "red"}
+    told = {
+        one["field"]: one["message"] for one in api.post("/api/applications", new).json["errors"]
+    }
+    assert told["name"] == "must be text"
+    assert told["expected_interval"] == "must be at least 1"
+    assert told["channels"] == "must be a list of ids, or `*` for every channel there is"
+    assert "`expected_interval`" in told["colour"]
+
+
+def test_a_body_of_no_type_is_taken_as_json(api: Api) -> None:
+    assert api.post("/api/applications", GOOD, content_type=None).status == 201
 
 
 def test_a_body_of_another_type_is_415(api: Api) -> None:
@@ -211,6 +238,8 @@ def test_an_unknown_path_is_404_and_an_unknown_method_405(api: Api) -> None:
     assert wrong.status == 405
     assert wrong.headers["content-type"] == "application/problem+json"
     assert {"GET", "PUT", "PATCH", "DELETE"} <= set(wrong.headers["allow"].split(", "))
+    assert "PATCH" in wrong.json["detail"]
+    assert api.get("/api").headers["content-type"] == "application/problem+json"
     assert api.delete("/api/applications").status == 405
 
 

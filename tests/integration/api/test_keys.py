@@ -71,3 +71,14 @@ def test_a_revoked_key_is_useless_at_once(api: Api) -> None:
 
 def test_an_unknown_path_tells_nothing_without_a_key(api: Api) -> None:
     assert api.get("/api/applications/1", headers={}).status == 401
+
+
+def test_nothing_behind_a_key_is_kept_by_caches(api: Api) -> None:
+    application = api.application()
+    for answer in (
+        api.get("/api/applications"),
+        api.get("/api/applications", headers={}),
+        api.get("/health", headers={}),
+        api.delete(f"/api/applications/{application['id']}"),
+    ):
+        assert answer.headers["cache-control"] == "no-store"

@@ -33,6 +33,14 @@ def test_applications(api: Api) -> None:
     assert walk(api, "/api/applications") == [ids[::-1]]
 
 
+def test_the_next_page_has_the_public_address(api: Api) -> None:
+    # Not the one of the request: behind a proxy that ends TLS it would send the key in the clear.
+    for _ in range(2):
+        api.application()
+    link = api.get("/api/applications?limit=1").headers["link"]
+    assert link.startswith(f"<{PUBLIC}/api/applications?limit=1&cursor=")
+
+
 def test_a_filter_stays_on_the_next_pages(api: Api) -> None:
     ids = [
         api.application(f"No {number}", tags=["even"] * (number % 2 == 0))["id"]
