@@ -1,4 +1,4 @@
-"""The handful of jobs: notice, tell, housekeeping."""
+"""The handful of jobs: notice, tell, roll up, housekeeping."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
+from heartbeat_central.services.roll_up_history import first_step, roll_up_history
 from heartbeat_central.storage.engine import Database
 
 LOOK = 1.0
@@ -67,10 +68,19 @@ class Monitor:
             clock=clock,
             report=report,
         )
+        self._step = first_step()
+        self._rolling_up = PacedJob(
+            self._scheduler,
+            "roll-up",
+            self._roll_up,
+            longest=HOUSEKEEPING.total_seconds(),
+            clock=clock,
+            report=report,
+        )
 
     def start(self) -> None:
         """Begin to notice and to tell."""
-        for job in (self._notice, self._tell, self._housekeeping):
+        for job in (self._notice, self._tell, self._rolling_up, self._housekeeping):
             job.start()
         self._scheduler.start()
 
@@ -102,6 +112,9 @@ class Monitor:
     def _keep_house(self) -> datetime | None:
         now = self._clock()
         make_room(self._database, now=now)
-        prune_history(self._database, now=now, keep_days=self._retention_days)
+        pruned = prune_history(self._database, now=now, keep_days=self._retention_days)
         prune_sessions(self._database, now=now)
-        return None
+        return self._clock() if pruned.more else None
+
+    def _roll_up(self) -> datetime:
+        return roll_up_history(self._database, now=self._clock(), step=self._step).again_at

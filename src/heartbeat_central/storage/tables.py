@@ -149,6 +149,8 @@ heartbeats = Table(
     Index("ix_heartbeats_application_id_received_at", "application_id", "received_at"),
 )
 
+INCIDENT_UNROLLED = text("closed_at IS NULL OR rolled_until IS NULL OR rolled_until <> closed_at")
+
 incidents = Table(
     "incidents",
     metadata,
@@ -162,6 +164,8 @@ incidents = Table(
     Column("opened_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("last_heartbeat_at", Moment),
+    # Up to when the rollups count this outage as downtime; NULL: not at all yet.
+    Column("rolled_until", Moment),
     Index(None, "project_id", "opened_at"),
     Index(None, "application_id", "opened_at"),
     Index(
@@ -171,7 +175,56 @@ incidents = Table(
         postgresql_where=text("closed_at IS NULL"),
         sqlite_where=text("closed_at IS NULL"),
     ),
+    # The few whose downtime the rollups don't hold to its end.
+    Index(
+        "ix_incidents_unrolled",
+        "id",
+        postgresql_where=INCIDENT_UNROLLED,
+        sqlite_where=INCIDENT_UNROLLED,
+    ),
     sqlite_autoincrement=True,
+)
+
+
+def _rollups(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column(
+            "application_id",
+            Key,
+            ForeignKey("applications.id", ondelete="CASCADE"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        Column("starts_at", Moment, primary_key=True),
+        Column("first_success_at", Moment),
+        Column("last_success_at", Moment),
+        Column("longest_gap", BigInteger, nullable=False, comment="microseconds"),
+        Column("run_time", BigInteger, nullable=False, comment="microseconds"),
+        Column("longest_run", BigInteger, nullable=False, comment="microseconds"),
+        Column("down", BigInteger, nullable=False, comment="microseconds"),
+        Column("successes", Integer, nullable=False),
+        Column("failures", Integer, nullable=False),
+        Column("runs", Integer, nullable=False),
+        sqlite_with_rowid=False,
+        postgresql_with={"fillfactor": "80"},
+    )
+
+
+hourly_rollups = _rollups("hourly_rollups")
+daily_rollups = _rollups("daily_rollups")
+
+rollup_progress = Table(
+    "rollup_progress",
+    metadata,
+    # One row, number 1.
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("rolled_id", BigInteger, nullable=False),
+    # PostgreSQL: every heartbeat up to this id has been drawn, by transactions older than this one.
+    Column("fence_id", BigInteger),
+    Column("fence_transaction", BigInteger),
+    Column("fenced_at", Moment),
 )
 
 channels = Table(

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import func, select
 
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.services import prune_history as pruning
+from heartbeat_central.services.roll_up_history import first_step, roll_up_history
 from heartbeat_central.storage import partitions, tables
 from tests.support.world import START, World, at, signal
 
@@ -19,13 +19,24 @@ def stored(world: World, table: str = "heartbeats") -> int:
         return connection.execute(rows).scalar_one()
 
 
-def test_old_heartbeats_go_and_young_ones_stay(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pruning, "STEP", 2)
+def roll_up_everything(world: World, seconds: float) -> None:
+    """Roll up until only the end of the next hour is waited for."""
+    step = first_step()
+    now = at(seconds)
+    while now < at(seconds) + timedelta(minutes=30):
+        now = max(
+            now + timedelta(milliseconds=1),
+            roll_up_history(world.database, now=now, step=step).again_at,
+        )
+
+
+def test_old_heartbeats_go_and_young_ones_stay(world: World) -> None:
     application = world.application()
     world.record([signal(application.uuid, second) for second in range(5)])
     world.record([signal(application.uuid, 9 * DAY + second) for second in range(3)])
+    pruning.prune_history(world.database, now=at(10 * DAY), keep_days=5)
+    assert stored(world) == 8, "nothing goes before it is in the rollups"
+    roll_up_everything(world, 10 * DAY)
     pruning.prune_history(world.database, now=at(10 * DAY), keep_days=5)
     assert stored(world) == 3
 

@@ -1,0 +1,64 @@
+"""Deletes old heartbeats row by row, for SQLite. PostgreSQL drops whole days: see partitions.py.
+
+Only what the rollups hold goes, and never the newest of that: SQLite gives the next heartbeat the id
+after the highest one that is there, and rollups rely on ids that rise.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select
+
+from heartbeat_central.storage.tables import heartbeats
+
+
+def delete_oldest(connection: Connection, moment: datetime, *, rolled_id: int, most: int) -> int:
+    """Delete those of the `most` lowest ids that came before `moment`; return how many.
+
+    Ids rise with time, so these are the oldest rows, side by side, and no index on the time is needed.
+    """
+    first = select(heartbeats.c.id).order_by(heartbeats.c.id).limit(most)
+    return connection.execute(
+        delete(heartbeats).where(
+            heartbeats.c.id.in_(first.scalar_subquery()), _may_go(moment, rolled_id)
+        )
+    ).rowcount
+
+
+def applications_with_older(
+    connection: Connection, moment: datetime, *, rolled_id: int
+) -> list[int]:
+    """Return the ids of the applications, deleted ones too, that have heartbeats from before `moment`.
+
+    One look at the index for each. It finds what has a higher id than its age would give it: imported
+    rows, or all that follows rows from a clock that was ahead.
+    """
+    everyone = select(func.min(heartbeats.c.application_id).label("id")).cte(
+        "everyone", recursive=True
+    )
+    following = (
+        select(func.min(heartbeats.c.application_id))
+        .where(heartbeats.c.application_id > everyone.c.id)
+        .scalar_subquery()
+    )
+    everyone = everyone.union_all(select(following).where(everyone.c.id.is_not(None)))
+    old = exists().where(heartbeats.c.application_id == everyone.c.id, _may_go(moment, rolled_id))
+    query = select(everyone.c.id).where(everyone.c.id.is_not(None), old)
+    return list(connection.execute(query).scalars())
+
+
+def delete_older_of(
+    connection: Connection, application_id: int, moment: datetime, *, rolled_id: int, most: int
+) -> int:
+    """Delete up to `most` of an application's heartbeats from before `moment`; return how many."""
+    old = (
+        select(heartbeats.c.id)
+        .where(heartbeats.c.application_id == application_id, _may_go(moment, rolled_id))
+        .limit(most)
+    )
+    return connection.execute(
+        delete(heartbeats).where(heartbeats.c.id.in_(old.scalar_subquery()))
+    ).rowcount
+
+
+def _may_go(moment: datetime, rolled_id: int) -> ColumnElement[bool]:
+    return and_(heartbeats.c.received_at < moment, heartbeats.c.id < rolled_id)
