@@ -1,0 +1,1 @@
+"""Measures the service against its budgets. `make bench`; see README.md."""

@@ -1,0 +1,1 @@
+"""What our figures stand beside: the plain ways of doing the same, and the server alone."""
