@@ -3,6 +3,7 @@
 A new built-in plugin joins by a line in `destinations.py`; a test fails until it does.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +17,11 @@ from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.domain.alert import AlertKind, Envelope
+from heartbeat_central.domain.digest import DigestTopic
 from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 from tests.contract.destinations import DESTINATIONS, TOKEN, Destination, HttpDestination, Running
 from tests.support.receivers.certificates import Certificates
-from tests.support.sample_alerts import HOSTILE_NAMES, envelope
+from tests.support.sample_alerts import HOSTILE_NAMES, carrying, digest, envelope
 
 SHORT = 0.5
 SOON = 3.0
@@ -186,6 +188,68 @@ def test_a_hostile_name_arrives_as_a_name(
         assert "hc.example/applications/7" in text
         if destination.type != "webhook":
             assert not set(text) & set("\r\x00\x08\x1b\x85\u2028\u202e\ud800")
+
+
+@every_plugin
+@pytest.mark.parametrize("closed", [False, True], ids=["down", "up again"])
+def test_a_digest_names_its_applications_and_how_they_are(
+    sender: Sender, destination: Destination, closed: bool
+) -> None:
+    names = ["Nightly backup", "Web shop", "Mail"]
+    with sender.to(destination, "accepts") as running:
+        sender.send(destination, running, carrying(digest(names, closed=closed)))
+
+        [text] = running.texts()
+        assert ("UP: 3 applications" if closed else "DOWN: 3 applications") in text
+        assert "likely a shared cause" in text
+        assert "https://hc.example/" in text
+        for number, name in enumerate(names):
+            assert name in text
+            if destination.type != "sms":
+                assert f"2026-11-23 12:00:0{number} UTC" in text
+                assert ("up again after 5 min" in text) == closed
+
+
+@every_plugin
+@pytest.mark.parametrize("topic", DigestTopic)
+@pytest.mark.parametrize("count", [1, 500])
+def test_a_digest_of_hostile_names_arrives_as_names(
+    sender: Sender, destination: Destination, topic: DigestTopic, count: int
+) -> None:
+    names = (list(NAMES.values()) * 30)[:count]
+    with sender.to(destination, "accepts") as running:
+        sender.send(destination, running, carrying(digest(names, topic)))
+
+        [text] = running.texts()
+        assert f"{count} applications" in text
+        assert "https://hc.example/" in text
+        if destination.type != "webhook":
+            assert not set(text) & set("\r\x00\x08\x1b\x85\u2028\u202e\ud800")
+
+
+@every_plugin
+def test_a_digest_that_is_too_long_says_how_many_it_left_out(
+    sender: Sender, destination: Destination
+) -> None:
+    with sender.to(destination, "accepts") as running:
+        sender.send(destination, running, carrying(digest([f"app {n}" for n in range(500)])))
+
+        [text] = running.texts()
+        named = {int(number) for number in re.findall(r"app (\d+)\b", text)}
+        assert named == set(range(len(named))), "the first ones, without a gap"
+        left_out = re.search(r"and (\d+) more", text)
+        assert len(named) + (int(left_out[1]) if left_out else 0) == 500
+        if destination.type in ("email", "webhook"):
+            assert left_out is None
+
+
+@every_plugin
+def test_what_goes_out_late_says_what_has_changed(sender: Sender, destination: Destination) -> None:
+    late = replace(digest(["Backup"]), note="It is up again since.")
+    for what in (replace(envelope().alert, note="It is up again since."), late):
+        with sender.to(destination, "accepts") as running:
+            sender.send(destination, running, carrying(what))
+            assert "It is up again since." in running.texts()[0]
 
 
 @every_plugin

@@ -13,7 +13,7 @@ from heartbeat_central.alerts.http import HttpRequest
 from heartbeat_central.alerts.slack.plugin import SlackPlugin
 from heartbeat_central.domain.alert import AlertKind, Envelope
 from heartbeat_central.domain.errors import Invalid
-from tests.support.sample_alerts import HOSTILE_NAMES, envelope
+from tests.support.sample_alerts import HOSTILE_NAMES, carrying, digest, envelope
 
 HOOK = {"webhook_url": "https://chat.example/hook/token"}
 
@@ -40,6 +40,14 @@ EVERY_ALERT = [pytest.param(envelope(name), id=id_) for id_, name in HOSTILE_NAM
     pytest.param(huge("*"), id="huge, all escaped"),
     pytest.param(huge("&"), id="huge, all entities"),
     pytest.param(huge("🔥"), id="huge, two units each"),
+    pytest.param(carrying(digest(list(HOSTILE_NAMES.values()))), id="digest"),
+    pytest.param(carrying(digest(["*" * 10_000] * 500)), id="long digest, all escaped"),
+    pytest.param(carrying(digest(["&" * 10_000] * 500)), id="long digest, all entities"),
+    pytest.param(carrying(digest(["🔥" * 10_000] * 500)), id="long digest, two units each"),
+    pytest.param(
+        replace(huge("*"), alert=replace(digest(["x"] * 500), note="*" * 10_000)),
+        id="digest with a long note",
+    ),
 ]
 
 

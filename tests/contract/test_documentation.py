@@ -11,6 +11,7 @@ from heartbeat_central.alerts.registry import BUILT_IN, Registry
 from heartbeat_central.domain.alert import AlertKind, text
 from heartbeat_central.domain.incident import Reason
 from tests.contract.test_wording import outage
+from tests.support.sample_alerts import digest
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/alert-plugins.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.M | re.S))
@@ -51,4 +52,4 @@ def test_the_messages_are_shown_as_they_are() -> None:
     down = outage(AlertKind.DOWN, Reason.FAILED, 3)
     up = outage(AlertKind.UP, Reason.FAILED, 3)
     shown = re.findall(r"^```text\n(.*?)\n```", PAGE, flags=re.M | re.S)
-    assert shown == [text(down), text(up)]
+    assert shown == [text(down), text(up), text(digest(["Nightly backup", "Web shop"]))]

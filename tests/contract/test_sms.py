@@ -9,10 +9,11 @@ import pytest
 
 from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.base import Outbound, TwilioDefaults
+from heartbeat_central.alerts.sms.message import build_text
 from heartbeat_central.alerts.sms.plugin import SmsPlugin
 from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 from tests.support.receivers.http import HttpReceiver, Received, respond
-from tests.support.sample_alerts import HOSTILE_NAMES, envelope
+from tests.support.sample_alerts import HOSTILE_NAMES, digest, envelope
 
 SID = "AC0123456789abcdef0123456789abcdef"
 SERVICE = "MG0123456789abcdef0123456789abcdef"
@@ -107,6 +108,35 @@ def test_a_hostile_name_adds_no_field_and_no_third_part(
     assert sent["To"] == "+15551234567"
     body = sent["Body"]
     assert body.endswith("\nhttps://hc.example/applications/7")
+    assert len(body.encode("utf-16-le")) // 2 <= (306 if body.isascii() else 134)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ["Nightly backup", "Web", "Mail"],
+            "3 applications went down within 60 s: likely a shared cause. Nightly backup, Web, Mail\n",
+        ),
+        # A name that would halve the room is counted, where more can be named without it.
+        (["Backup", "Копия"], "likely a shared cause: Backup, Копия\n"),
+        (["Копия", *(f"backup-of-host-{n}" for n in range(7))], "backup-of-host-6 and 1 more\n"),
+        (["Копия", "Почта", "Web"], "likely a shared cause: Копия, Почта, Web\n"),
+        (["x" * 5000, "Web"], f"{'x' * 27}..., Web\n"),
+        (["🔥", "Web"], "Web and 1 more\n"),
+    ],
+)
+def test_a_digest_names_as_many_applications_as_fit(names: list[str], words: str) -> None:
+    body = build_text(digest(names))
+    assert words in body
+    assert len(body.encode("utf-16-le")) // 2 <= (306 if body.isascii() else 134)
+
+
+@pytest.mark.parametrize("link", ["https://hc.example/", f"https://hc.example/{'a' * 280}"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+def test_a_digest_of_hostile_names_has_no_third_part(name: str, link: str) -> None:
+    body = build_text(replace(digest([name] * 500), dashboard_url=link))
+    assert body.startswith("DOWN: 500")
     assert len(body.encode("utf-16-le")) // 2 <= (306 if body.isascii() else 134)
 
 

@@ -18,9 +18,10 @@ from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.webhook.plugin import WebhookPlugin
 from heartbeat_central.alerts.webhook.signature import signed_headers
 from heartbeat_central.domain.alert import AlertKind, Envelope
+from heartbeat_central.domain.digest import DigestTopic
 from heartbeat_central.domain.errors import Invalid
 from tests.support.receivers.http import HttpReceiver, Received
-from tests.support.sample_alerts import DELIVERY_ID, NOON, envelope
+from tests.support.sample_alerts import DELIVERY_ID, NOON, carrying, digest, envelope
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PAGE = (Path(__file__).parents[2] / "docs/reference/alert-plugins.md").read_text("utf-8")
@@ -121,6 +122,22 @@ def test_the_body_holds_what_the_reference_lists(
     if kind is AlertKind.TEST:
         assert body["application"] is None
         assert body["incident"] is None
+
+
+def test_a_digest_holds_lists_instead_of_one(receiver: HttpReceiver, outbound: Outbound) -> None:
+    body = json.loads(post(receiver, outbound, carrying(digest(["Mail", "Shop"]))).body)
+    assert body["event"] == "digest"
+    assert body["topic"] == "storm"
+    assert body["application"] is None
+    assert body["incident"] is None
+    assert [one["name"] for one in body["applications"]] == ["Mail", "Shop"]
+    assert [one["application_id"] for one in body["incidents"]] == [7, 8]
+    full = json.loads(post(receiver, outbound).body)
+    assert body["incidents"][0].keys() == full["incident"].keys()
+    assert body["applications"][0].keys() <= full["application"].keys()
+    section = PAGE[PAGE.index("The body:") : PAGE.index("### Verifying")]
+    for key in [*body, *body["applications"][0], *DigestTopic]:
+        assert f"`{key}`" in section, key
 
 
 def test_sends_the_headers_that_were_asked_for(receiver: HttpReceiver, outbound: Outbound) -> None:

@@ -1,9 +1,12 @@
 """Alerts to send in tests, and names that try to break out of their message."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from heartbeat_central.domain.alert import Alert, AlertKind, Envelope
+from heartbeat_central.domain.digest import Digest, DigestEntry, DigestTopic, ListedApplication
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView
@@ -58,6 +61,46 @@ def application(name: str = "Nightly backup") -> ApplicationView:
         created_at=NOON,
         updated_at=NOON,
     )
+
+
+def digest(
+    names: Sequence[str], topic: DigestTopic = DigestTopic.STORM, *, closed: bool = False
+) -> Alert:
+    """Return a digest of outages that began at noon, 1 s apart; `closed`: each took five minutes."""
+    entries = []
+    for number, name in enumerate(names):
+        listed = replace(ListedApplication.of(application(name)), id=7 + number)
+        opened_at = NOON + timedelta(seconds=number)
+        incident = Incident(
+            id=3 + number,
+            application_id=listed.id,
+            reason=Reason.MISSED,
+            opened_at=opened_at,
+            closed_at=opened_at + timedelta(minutes=5) if closed else None,
+            last_heartbeat_at=NOON,
+        )
+        if closed:
+            listed = replace(listed, status=Shown.UP)
+        if topic is DigestTopic.BLIND_WINDOW:
+            entries.append(DigestEntry(application=listed))
+        else:
+            entries.append(DigestEntry(application=listed, incident=incident))
+    word = "UP" if closed else "DOWN"
+    return Alert(
+        kind=AlertKind.DIGEST,
+        digest=Digest(
+            topic=topic,
+            title=f"{word}: {len(names)} applications, likely a shared cause",
+            sentence=f"{len(names)} applications went down within 60 s: likely a shared cause.",
+            entries=tuple(entries),
+        ),
+        dashboard_url="https://hc.example/",
+        created_at=NOON,
+    )
+
+
+def carrying(what: Alert) -> Envelope:
+    return Envelope(alert=what, delivery_id=DELIVERY_ID, sent_at=NOON)
 
 
 def alert(name: str = "Nightly backup", kind: AlertKind = AlertKind.DOWN) -> Alert:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _LONGEST_EXCERPT = 200
 # Bidirectional controls can make a line read as something else; letters of right-to-left scripts stay.
@@ -39,6 +40,23 @@ def cut(text: str, longest: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def listed(lines: Iterable[str], room: int) -> list[str]:
+    """Return the lines that fit into `room` UTF-16 units with a line break each, the first ones first.
+
+    When some are left out, a last line says how many: `… and 37 more`.
+    """
+    lines = list(lines)
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        rest = len(lines) - number - 1
+        # The line that tells of the rest must still fit behind this one.
+        room -= _units(line) + 1
+        if room < (_units(_more(rest)) + 1 if rest else 0):
+            return [*kept, _more(rest + 1)]
+        kept.append(line)
+    return kept
+
+
 def excerpt(body: bytes, content_type: str = "") -> str:
     """Return the beginning of a response body on one line; HTML without its tags."""
     text = body[:4096].decode("utf-8", "replace")
@@ -49,6 +67,10 @@ def excerpt(body: bytes, content_type: str = "") -> str:
 
 def _is_unfit(char: str) -> bool:
     return unicodedata.category(char) in ("Cc", "Cs") or char in _REORDERING
+
+
+def _more(count: int) -> str:
+    return f"… and {count} more"
 
 
 def _units(text: str) -> int:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
 from heartbeat_central.domain import moment
+from heartbeat_central.domain.digest import Digest, DigestEntry, DigestTopic
 from heartbeat_central.domain.incident import Incident, Reason
-from heartbeat_central.domain.view import ApplicationView, incident_json
+from heartbeat_central.domain.state import Shown
+from heartbeat_central.domain.view import ApplicationView, incident_from_json, incident_json
 
 
 class AlertKind(StrEnum):
@@ -28,11 +30,15 @@ class Alert:
 
     kind: AlertKind
     application: ApplicationView | None = None
-    """As it was when the alert was decided; None in a test of a channel."""
+    """As it was when the alert was decided; None in a digest and in a test of a channel."""
     incident: Incident | None = None
+    digest: Digest | None = None
+    """What a digest tells; None in all other kinds."""
     dashboard_url: str
     """Where to look: the application's page, else the dashboard."""
     created_at: datetime
+    note: str = ""
+    """What has changed since, when it goes out late. Found out at each attempt, never stored."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values, to store."""
@@ -40,6 +46,7 @@ class Alert:
             "kind": self.kind.value,
             "application": self.application.as_json() if self.application else None,
             "incident": incident_json(self.incident) if self.incident else None,
+            "digest": self.digest.as_json() if self.digest else None,
             "dashboard_url": self.dashboard_url,
             "created_at": moment.isoformat(self.created_at),
         }
@@ -48,12 +55,15 @@ class Alert:
     def from_json(cls, data: Mapping[str, Any]) -> "Alert":
         """Return the alert that `as_json` wrote."""
         application, incident = data["application"], data["incident"]
+        # Alerts that an older version stored have none.
+        digest = data.get("digest")
         created_at = moment.parse(data["created_at"])
         assert created_at is not None
         return cls(
             kind=AlertKind(data["kind"]),
             application=ApplicationView.from_json(application) if application else None,
-            incident=_incident(incident) if incident else None,
+            incident=incident_from_json(incident) if incident else None,
+            digest=Digest.from_json(digest) if digest else None,
             dashboard_url=data["dashboard_url"],
             created_at=created_at,
         )
@@ -79,15 +89,46 @@ class Fact:
     value: str
 
 
+class Tone(Enum):
+    """How bad it is, for a colour or a sign."""
+
+    ALARM = "alarm"
+    ALL_CLEAR = "all clear"
+    NEUTRAL = "neutral"
+
+
+def tone(alert: Alert) -> Tone:
+    """Return how bad it is: a digest is an alarm while an outage of its list lasts."""
+    if alert.digest is None:
+        return _TONES.get(alert.kind, Tone.NEUTRAL)
+    if alert.digest.topic is DigestTopic.DEAD_LETTER:
+        return Tone.ALARM
+    outages = alert.digest.incidents()
+    if any(incident.closed_at is None for incident in outages):
+        return Tone.ALARM
+    return Tone.ALL_CLEAR if outages else Tone.NEUTRAL
+
+
+_TONES = {
+    AlertKind.DOWN: Tone.ALARM,
+    AlertKind.REMINDER: Tone.ALARM,
+    AlertKind.UP: Tone.ALL_CLEAR,
+}
+
+
 def subject(alert: Alert) -> str:
     """Return one line: `DOWN: Nightly backup`. Names are as people gave them: escape for the medium."""
+    if alert.digest is not None:
+        return _one_line(alert.digest.title)
     if alert.application is None:
         return "TEST: Heartbeat Central can reach this channel"
     return f"{alert.kind.value.upper()}: {_one_line(alert.application.name)}"
 
 
 def summary(alert: Alert) -> str:
-    """Return one sentence that says what happened and why."""
+    """Return one sentence, two in some digests, that says what happened and why."""
+    if alert.digest is not None:
+        return _one_line(alert.digest.sentence)
     if alert.application is None:
         return "This is a test. Alerts of your applications will arrive here."
     name = _one_line(alert.application.name)
@@ -100,7 +141,10 @@ def summary(alert: Alert) -> str:
 
 
 def facts(alert: Alert) -> list[Fact]:
-    """Return the lines to show below the summary: since when, why, last heartbeat, how long, link."""
+    """Return the lines to show below the summary: since when, why, last heartbeat, how long, link.
+
+    Of a digest that is little more than the link; its list is `rows`.
+    """
     lines = []
     incident, application = alert.incident, alert.application
     if incident is not None:
@@ -113,13 +157,40 @@ def facts(alert: Alert) -> list[Fact]:
         lines.append(Fact("Last heartbeat", clock(application.last_heartbeat)))
         if application.tags:
             lines.append(Fact("Tags", ", ".join(map(_one_line, application.tags))))
+    if alert.note:
+        lines.append(Fact("Note", _one_line(alert.note)))
     lines.append(Fact("Details", alert.dashboard_url))
     return lines
 
 
+def rows(alert: Alert) -> list[Fact]:
+    """Return the list of a digest: each application's name and how it is. Empty for other kinds."""
+    if alert.digest is None:
+        return []
+    return [
+        Fact(_one_line(entry.application.name), _condition(entry, alert.created_at))
+        for entry in alert.digest.entries
+    ]
+
+
+def _condition(entry: DigestEntry, now: datetime) -> str:
+    incident = entry.incident
+    if incident is None:
+        return f"last heartbeat {clock(entry.application.last_heartbeat)}"
+    if incident.closed_at is None:
+        return f"down since {clock(incident.opened_at)}, {cause(incident)}"
+    lasted = span(incident.lasted(now))
+    if entry.application.status is Shown.DOWN:
+        return f"was down for {lasted} since {clock(incident.opened_at)}, and is down again"
+    if entry.application.status is Shown.PAUSED:
+        return f"was down for {lasted} since {clock(incident.opened_at)}, and is paused now"
+    return f"up again after {lasted}, down since {clock(incident.opened_at)}, {cause(incident)}"
+
+
 def text(alert: Alert) -> str:
-    """Return the whole alert as plain text."""
-    return "\n".join([summary(alert), *(f"{fact.label}: {fact.value}" for fact in facts(alert))])
+    """Return the whole alert as plain text, a digest with its list."""
+    lines = [*rows(alert), *facts(alert)]
+    return "\n".join([summary(alert), *(f"{line.label}: {line.value}" for line in lines)])
 
 
 def cause(incident: Incident) -> str:
@@ -154,17 +225,3 @@ def span(length: timedelta) -> str:
 
 def _one_line(words: str) -> str:
     return " ".join(words.split())
-
-
-def _incident(data: Mapping[str, Any]) -> Incident:
-    opened_at = moment.parse(data["opened_at"])
-    assert opened_at is not None
-    return Incident(
-        id=data["id"],
-        application_id=data["application_id"],
-        reason=Reason(data["reason"]),
-        exit_status=data["exit_status"],
-        opened_at=opened_at,
-        closed_at=moment.parse(data["closed_at"]),
-        last_heartbeat_at=moment.parse(data["last_heartbeat"]),
-    )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from heartbeat_central.domain import moment, state
 from heartbeat_central.domain.application import Application
-from heartbeat_central.domain.incident import Incident
+from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.domain.schedule import as_json
 
 
@@ -117,3 +117,18 @@ def incident_json(incident: Incident) -> dict[str, Any]:
         "closed_at": moment.isoformat(incident.closed_at),
         "last_heartbeat": moment.isoformat(incident.last_heartbeat_at),
     }
+
+
+def incident_from_json(data: Mapping[str, Any]) -> Incident:
+    """Return the incident that `incident_json` wrote."""
+    opened_at = moment.parse(data["opened_at"])
+    assert opened_at is not None
+    return Incident(
+        id=data["id"],
+        application_id=data["application_id"],
+        reason=Reason(data["reason"]),
+        exit_status=data["exit_status"],
+        opened_at=opened_at,
+        closed_at=moment.parse(data["closed_at"]),
+        last_heartbeat_at=moment.parse(data["last_heartbeat"]),
+    )

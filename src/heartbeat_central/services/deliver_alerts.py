@@ -89,7 +89,7 @@ def why_overtaken(claimed: Claimed) -> str | None:
         return None
     if not claimed.channel_is_active:
         return "the channel was switched off"
-    if not claimed.application_exists:
+    if claimed.application_id is not None and not claimed.application_exists:
         return "the application was deleted"
     if claimed.alert.kind is AlertKind.DOWN and not claimed.incident_open:
         return "the outage ended before this was sent; the recovery alert tells of it"

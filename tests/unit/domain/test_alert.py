@@ -1,5 +1,6 @@
 """The words of an alert, and its snapshot."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,11 @@ import pytest
 from heartbeat_central.domain import alert as alerts
 from heartbeat_central.domain import moment
 from heartbeat_central.domain import state as machine
-from heartbeat_central.domain.alert import Alert, AlertKind
+from heartbeat_central.domain.alert import Alert, AlertKind, Fact, Tone
 from heartbeat_central.domain.application import Application, settings_from
+from heartbeat_central.domain.digest import Digest, DigestEntry, DigestTopic, ListedApplication
 from heartbeat_central.domain.incident import Incident, Reason
+from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView, application_view
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -132,3 +135,79 @@ def test_times_are_written_with_zone_and_microseconds() -> None:
     assert moment.isoformat(NOON) == "2026-11-23T12:00:00.000000+00:00"
     assert moment.isoformat(None) is None
     assert moment.parse("2026-11-23T13:00:00+01:00") == NOON
+
+
+def listed(**settings: Any) -> ListedApplication:
+    return ListedApplication.of(view(**settings))
+
+
+def digest(*entries: DigestEntry, topic: DigestTopic = DigestTopic.STORM) -> Alert:
+    return Alert(
+        kind=AlertKind.DIGEST,
+        digest=Digest(
+            topic=topic,
+            title="DOWN: 2\napplications",
+            sentence="2 applications went down.",
+            entries=entries,
+        ),
+        dashboard_url="http://localhost:5000/",
+        created_at=NOON + timedelta(minutes=5),
+    )
+
+
+def test_a_digest_lists_its_applications_and_how_they_are() -> None:
+    up, down = replace(listed(), status=Shown.UP), replace(listed(), status=Shown.DOWN)
+    alert = digest(
+        DigestEntry(application=down, incident=incident()),
+        DigestEntry(application=up, incident=incident(closed=True)),
+        DigestEntry(application=down, incident=incident(closed=True)),
+        DigestEntry(application=replace(up, status=Shown.PAUSED), incident=incident(closed=True)),
+        DigestEntry(application=up),
+    )
+    assert alerts.subject(alert) == "DOWN: 2 applications"
+    since = "since 2026-11-23 12:00:00 UTC"
+    assert alerts.text(alert).splitlines() == [
+        "2 applications went down.",
+        f"Nightly backup: down {since}, missed its heartbeat",
+        f"Nightly backup: up again after 4 min 5 s, down {since}, missed its heartbeat",
+        f"Nightly backup: was down for 4 min 5 s {since}, and is down again",
+        f"Nightly backup: was down for 4 min 5 s {since}, and is paused now",
+        "Nightly backup: last heartbeat never",
+        "Details: http://localhost:5000/",
+    ]
+    assert alert.digest is not None
+    assert alert.digest.applications() == [alert.digest.entries[-1].application]
+    assert len(alert.digest.incidents()) == 4
+    assert Alert.from_json(alert.as_json()) == alert
+
+
+def test_only_a_digest_has_a_list() -> None:
+    assert alerts.rows(about(AlertKind.DOWN, incident())) == []
+
+
+@pytest.mark.parametrize(
+    ("alert", "tone"),
+    [
+        (about(AlertKind.DOWN, incident()), Tone.ALARM),
+        (about(AlertKind.UP, incident(closed=True)), Tone.ALL_CLEAR),
+        (about(AlertKind.TEST, None), Tone.NEUTRAL),
+        (digest(DigestEntry(application=listed(), incident=incident())), Tone.ALARM),
+        (digest(DigestEntry(application=listed(), incident=incident(closed=True))), Tone.ALL_CLEAR),
+        (digest(DigestEntry(application=listed()), topic=DigestTopic.BLIND_WINDOW), Tone.NEUTRAL),
+        (digest(DigestEntry(application=listed()), topic=DigestTopic.DEAD_LETTER), Tone.ALARM),
+    ],
+)
+def test_the_tone_says_how_bad_it_is(alert: Alert, tone: Tone) -> None:
+    assert alerts.tone(alert) is tone
+
+
+def test_a_late_alert_says_what_has_changed_since() -> None:
+    alert = replace(about(AlertKind.UP, incident(closed=True)), note="It is down\nagain.")
+    assert alerts.facts(alert)[-2] == Fact("Note", "It is down again.")
+
+
+def test_an_alert_from_before_there_were_digests_can_be_read() -> None:
+    alert = about(AlertKind.DOWN, incident())
+    stored = alert.as_json()
+    del stored["digest"]
+    assert Alert.from_json(stored) == alert

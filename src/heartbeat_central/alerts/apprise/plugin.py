@@ -10,13 +10,25 @@ from heartbeat_central.alerts.base import AlertPlugin, Outbound, PluginConfig
 from heartbeat_central.alerts.fields import SecretUrl
 from heartbeat_central.alerts.outcome import redacted
 from heartbeat_central.alerts.targets import SETTING
-from heartbeat_central.alerts.words import cut, one_line
-from heartbeat_central.domain.alert import Alert, AlertKind, Envelope, subject, text
+from heartbeat_central.alerts.words import cut, listed, one_line
+from heartbeat_central.domain.alert import (
+    Alert,
+    Envelope,
+    Tone,
+    facts,
+    rows,
+    subject,
+    summary,
+    tone,
+)
 from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 
 LONGEST_TITLE = 250
 LONGEST_LINE = 500
-_TYPES = {AlertKind.DOWN: "failure", AlertKind.REMINDER: "failure", AlertKind.UP: "success"}
+LONGEST_LIST = 1200
+"""Of a digest: most of the services take 2,000 characters or more."""
+LONGEST_ROW = 120
+_TYPES = {Tone.ALARM: "failure", Tone.ALL_CLEAR: "success", Tone.NEUTRAL: "info"}
 
 
 def _apprise_url(url: SecretUrl) -> SecretUrl:
@@ -52,7 +64,7 @@ class ApprisePlugin(AlertPlugin[AppriseConfig]):
             "url": config.url.get_secret_value(),
             "title": cut(one_line(subject(envelope.alert)), LONGEST_TITLE),
             "body": _body(envelope.alert),
-            "type": _TYPES.get(envelope.alert.kind, "info"),
+            "type": _TYPES[tone(envelope.alert)],
         }
 
     def send(self, envelope: Envelope, config: AppriseConfig, outbound: Outbound) -> str:
@@ -89,4 +101,11 @@ class ApprisePlugin(AlertPlugin[AppriseConfig]):
 
 def _body(alert: Alert) -> str:
     # Services cut a long body at its end; cut line by line, the link stays.
-    return "\n".join(cut(one_line(line), LONGEST_LINE) for line in text(alert).split("\n"))
+    lines = [f"{row.label}: {row.value}" for row in rows(alert)]
+    return "\n".join(
+        [
+            cut(one_line(summary(alert)), LONGEST_LINE),
+            *listed((cut(one_line(line), LONGEST_ROW) for line in lines), LONGEST_LIST),
+            *(cut(one_line(f"{fact.label}: {fact.value}"), LONGEST_LINE) for fact in facts(alert)),
+        ]
+    )

@@ -10,21 +10,28 @@ from heartbeat_central.alerts.base import AlertPlugin, Outbound, PluginConfig
 from heartbeat_central.alerts.fields import SecretHttpUrl
 from heartbeat_central.alerts.http import HttpRequest
 from heartbeat_central.alerts.outcome import Rule, Verdict, hand_over
-from heartbeat_central.alerts.words import cut, one_line
+from heartbeat_central.alerts.words import cut, listed, one_line
 from heartbeat_central.domain import moment
-from heartbeat_central.domain.alert import AlertKind, Envelope, facts, subject, summary
+from heartbeat_central.domain.alert import (
+    Alert,
+    Envelope,
+    Tone,
+    facts,
+    rows,
+    subject,
+    summary,
+    tone,
+)
 
 # https://discord.com/developers/docs/resources/message#embed-object-embed-limits
 LONGEST_TITLE = 256
 LONGEST_DESCRIPTION = 1500
 """Discord takes 4,096, and 6,000 in all parts of an embed together."""
 LONGEST_VALUE = 1024
-_COLOURS = {
-    AlertKind.DOWN: 0xB02A37,
-    AlertKind.REMINDER: 0xB02A37,
-    AlertKind.UP: 0x146C43,
-}
-_OTHER_COLOUR = 0x495057
+LONGEST_LIST = 2400
+"""Of a digest: with title, sentence, note and link still under 6,000."""
+LONGEST_ROW = 200
+_COLOURS = {Tone.ALARM: 0xB02A37, Tone.ALL_CLEAR: 0x146C43, Tone.NEUTRAL: 0x495057}
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 RULES = (
@@ -96,8 +103,8 @@ class DiscordPlugin(AlertPlugin[DiscordConfig]):
             "embeds": [
                 {
                     "title": _plain(subject(alert), LONGEST_TITLE),
-                    "description": _plain(summary(alert), LONGEST_DESCRIPTION),
-                    "color": _COLOURS.get(alert.kind, _OTHER_COLOUR),
+                    "description": _description(alert),
+                    "color": _COLOURS[tone(alert)],
                     "timestamp": moment.isoformat(alert.created_at),
                     "fields": [
                         {
@@ -130,6 +137,11 @@ class DiscordPlugin(AlertPlugin[DiscordConfig]):
         )
         # The answer repeats the whole message, which nobody needs to read again.
         return "stored by Discord"
+
+
+def _description(alert: Alert) -> str:
+    lines = (_plain(f"{row.label}: {row.value}", LONGEST_ROW) for row in rows(alert))
+    return "\n".join([_plain(summary(alert), LONGEST_DESCRIPTION), *listed(lines, LONGEST_LIST)])
 
 
 def _value(words: str, link: str) -> str:

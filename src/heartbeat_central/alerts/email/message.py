@@ -9,15 +9,20 @@ from email.policy import EmailPolicy
 from typing import Any
 
 from heartbeat_central.alerts.words import clean, cut, one_line
-from heartbeat_central.domain.alert import AlertKind, Envelope, facts, subject, summary, text
+from heartbeat_central.domain.alert import (
+    Envelope,
+    Fact,
+    Tone,
+    facts,
+    rows,
+    subject,
+    summary,
+    text,
+    tone,
+)
 
 LONGEST_SUBJECT = 200
-_COLOURS = {
-    AlertKind.DOWN: "#b02a37",
-    AlertKind.REMINDER: "#b02a37",
-    AlertKind.UP: "#146c43",
-}
-_OTHER_COLOUR = "#495057"
+_COLOURS = {Tone.ALARM: "#b02a37", Tone.ALL_CLEAR: "#146c43", Tone.NEUTRAL: "#495057"}
 
 
 class _Policy(EmailPolicy):
@@ -59,12 +64,8 @@ def build_message(
 
 def _html(envelope: Envelope) -> str:
     alert = envelope.alert
-    rows = "\n".join(
-        f'<tr><th style="text-align:left;padding:2px 16px 2px 0;font-weight:600">{_safe(fact.label)}'
-        f'</th><td style="padding:2px 0">{_linked(fact.value, alert.dashboard_url)}</td></tr>'
-        for fact in facts(alert)
-    )
-    colour = _COLOURS.get(alert.kind, _OTHER_COLOUR)
+    colour = _COLOURS[tone(alert)]
+    lines = "\n".join(_row(fact, alert.dashboard_url) for fact in [*rows(alert), *facts(alert)])
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -72,12 +73,19 @@ def _html(envelope: Envelope) -> str:
 <body style="font-family:system-ui,sans-serif;font-size:15px;color:#212529">
 <p style="border-left:6px solid {colour};padding:8px 12px;font-size:17px">{_safe(summary(alert))}</p>
 <table style="border-collapse:collapse">
-{rows}
+{lines}
 </table>
 <p style="color:#6c757d;font-size:13px">Sent by Heartbeat Central.</p>
 </body>
 </html>
 """
+
+
+def _row(fact: Fact, url: str) -> str:
+    return (
+        f'<tr><th style="text-align:left;padding:2px 16px 2px 0;font-weight:600">{_safe(fact.label)}'
+        f'</th><td style="padding:2px 0">{_linked(fact.value, url)}</td></tr>'
+    )
 
 
 def _linked(value: str, url: str) -> str:

@@ -10,17 +10,24 @@ from heartbeat_central.alerts.base import AlertPlugin, Outbound, PluginConfig
 from heartbeat_central.alerts.fields import SecretHttpUrl
 from heartbeat_central.alerts.http import HttpRequest
 from heartbeat_central.alerts.outcome import Rule, Verdict, hand_over
-from heartbeat_central.alerts.words import cut, one_line
-from heartbeat_central.domain.alert import AlertKind, Envelope, Fact, facts, subject, summary
+from heartbeat_central.alerts.words import cut, listed, one_line
+from heartbeat_central.domain.alert import (
+    Alert,
+    Envelope,
+    Fact,
+    Tone,
+    facts,
+    rows,
+    subject,
+    summary,
+    tone,
+)
 
 LONGEST = 3000
 """Of one text; more is cut by Slack in ways of its own."""
-_COLOURS = {
-    AlertKind.DOWN: "#b02a37",
-    AlertKind.REMINDER: "#b02a37",
-    AlertKind.UP: "#146c43",
-}
-_OTHER_COLOUR = "#495057"
+LONGEST_ROW = 200
+"""Of the list of a digest."""
+_COLOURS = {Tone.ALARM: "#b02a37", Tone.ALL_CLEAR: "#146c43", Tone.NEUTRAL: "#495057"}
 
 # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks, "Handling errors"
 RULES = (
@@ -102,9 +109,9 @@ class SlackPlugin(AlertPlugin[SlackConfig]):
             "mrkdwn": False,
             "attachments": [
                 {
-                    "color": _COLOURS.get(alert.kind, _OTHER_COLOUR),
+                    "color": _COLOURS[tone(alert)],
                     "fallback": _plain(summary(alert)),
-                    "text": _plain(summary(alert)),
+                    "text": _text(alert),
                     "mrkdwn_in": [],
                     "fields": [_field(fact, alert.dashboard_url) for fact in facts(alert)],
                     "ts": int(alert.created_at.timestamp()),
@@ -132,16 +139,22 @@ class SlackPlugin(AlertPlugin[SlackConfig]):
         )
 
 
+def _text(alert: Alert) -> str:
+    sentence = _plain(summary(alert))
+    lines = (_plain(f"{row.label}: {row.value}", LONGEST_ROW) for row in rows(alert))
+    return "\n".join([sentence, *listed(lines, LONGEST - len(sentence))])
+
+
 def _field(fact: Fact, link: str) -> dict[str, Any]:
     # Two short ones share a line; the link stands alone, so that a thumb finds it.
     short = len(fact.value) < 40 and fact.value != link
     return {"title": fact.label, "value": _plain(fact.value), "short": short}
 
 
-def _plain(words: str) -> str:
+def _plain(words: str, longest: int = LONGEST) -> str:
     """Escape as Slack asks: with no `<` left there are no mentions and no hidden links.
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
     entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-    return re.sub("[&<>]", lambda match: entities[match[0]], cut(one_line(words), LONGEST))
+    return re.sub("[&<>]", lambda match: entities[match[0]], cut(one_line(words), longest))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
@@ -13,6 +13,7 @@ from heartbeat_central.alerts.outcome import hand_over
 from heartbeat_central.alerts.webhook.signature import key_of, signed_headers
 from heartbeat_central.alerts.words import clean
 from heartbeat_central.domain.alert import Envelope, text
+from heartbeat_central.domain.digest import Digest
 from heartbeat_central.domain.view import incident_json
 
 MOST_HEADERS = 50
@@ -107,15 +108,16 @@ class WebhookPlugin(AlertPlugin[WebhookConfig]):
     def build(self, envelope: Envelope, config: WebhookConfig) -> HttpRequest:
         """Return the request. The same delivery has the same id and body, whatever the attempt."""
         alert, message_id = envelope.alert, str(envelope.delivery_id)
-        body = json.dumps(
-            {
-                "event": alert.kind.value,
-                "application": alert.application.as_json() if alert.application else None,
-                "incident": incident_json(alert.incident) if alert.incident else None,
-                "delivery_id": message_id,
-                "text": clean(text(alert)),
-            }
-        ).encode()
+        content = {
+            "event": alert.kind.value,
+            "application": alert.application.as_json() if alert.application else None,
+            "incident": incident_json(alert.incident) if alert.incident else None,
+            "delivery_id": message_id,
+            "text": clean(text(alert)),
+        }
+        if alert.digest is not None:
+            content |= _lists(alert.digest)
+        body = json.dumps(content).encode()
         headers = {name: value.get_secret_value() for name, value in config.headers.items()}
         headers |= {
             "Content-Type": "application/json",
@@ -140,3 +142,13 @@ class WebhookPlugin(AlertPlugin[WebhookConfig]):
             now=envelope.sent_at,
             timeout=outbound.timeout,
         )
+
+
+def _lists(digest: Digest) -> dict[str, Any]:
+    """Return what a digest has instead of one application and one incident."""
+    return {
+        "topic": digest.topic.value,
+        "title": digest.title,
+        "applications": [application.as_json() for application in digest.applications()],
+        "incidents": [incident_json(incident) for incident in digest.incidents()],
+    }
