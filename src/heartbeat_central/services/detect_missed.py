@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from heartbeat_central.domain.state import on_clock
-from heartbeat_central.services.save_transition import save_transition
+from heartbeat_central.services.save_transition import Change, save_transitions
 from heartbeat_central.storage import states
 from heartbeat_central.storage.engine import Database
 
@@ -34,31 +34,29 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
     Any number of nodes may run this at once: each takes rows that no other holds. The deadline is
     computed under the row lock, so a heartbeat that was acknowledged before always wins.
     """
-    went_down = alerts_added = 0
     with database.write() as connection:
         due = states.lock_due(connection, now=now, most=BATCH)
         changed = {}
+        went_down = []
         for one in due:
             decision = on_clock(one.timing, one.state, now=now)
             changed[one.id] = decision.state
-            if decision.transition is None:
-                continue
-            went_down += 1
-            alerts_added += save_transition(
-                connection,
-                application_id=one.id,
-                project_id=one.project_id,
-                before=one.state,
-                after=decision.state,
-                transition=decision.transition,
-                now=now,
-                base_url=base_url,
-            )
+            if decision.transition is not None:
+                went_down.append(
+                    Change(
+                        application_id=one.id,
+                        project_id=one.project_id,
+                        before=one.state,
+                        after=decision.state,
+                        transition=decision.transition,
+                    )
+                )
+        alerts_added = save_transitions(connection, went_down, now=now, base_url=base_url)
         states.save_many(connection, changed)
         next_check_at = states.earliest_check(connection)
     if went_down:
-        log.info("applications_went_down", count=went_down, alerts=alerts_added)
-    return Swept(went_down, alerts_added, len(due) == BATCH, next_check_at)
+        log.info("applications_went_down", count=len(went_down), alerts=alerts_added)
+    return Swept(len(went_down), alerts_added, len(due) == BATCH, next_check_at)
 
 
 def next_check(database: Database) -> datetime | None:

@@ -9,12 +9,11 @@ import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal
-from heartbeat_central.domain.state import Decision, State, Status, on_signal
-from heartbeat_central.services.save_transition import save_transition
+from heartbeat_central.domain.state import State, Status, on_signal
+from heartbeat_central.services.save_transition import Change, save_transitions
 from heartbeat_central.storage import heartbeats, states
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.heartbeats import NewHeartbeat
-from heartbeat_central.storage.states import Watched
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +68,7 @@ def _record(
     current = {one.id: one.state for one in watched.values()}
     outcomes: list[Outcome] = []
     rows: list[NewHeartbeat] = []
+    changes: list[Change] = []
     wake = False
     for signal in signals:
         application = watched.get(signal.uuid)
@@ -79,7 +79,16 @@ def _record(
         decision = on_signal(application.timing, before, signal)
         rows.append(NewHeartbeat(application.id, signal, decision.duration))
         current[application.id] = decision.state
-        wake |= _save_transition(connection, application, before, decision, now, base_url)
+        if decision.transition is not None:
+            changes.append(
+                Change(
+                    application_id=application.id,
+                    project_id=application.project_id,
+                    before=before,
+                    after=decision.state,
+                    transition=decision.transition,
+                )
+            )
         wake |= _is_earlier(decision.state, than=before)
         paused = before.status is Status.PAUSED
         outcomes.append(Outcome.PAUSED if paused else Outcome.STORED)
@@ -88,30 +97,8 @@ def _record(
         {one.id: current[one.id] for one in watched.values() if current[one.id] is not one.state},
     )
     heartbeats.insert_many(connection, rows)
-    return Recorded(outcomes, wake)
-
-
-def _save_transition(
-    connection: Connection,
-    application: Watched,
-    before: State,
-    decision: Decision,
-    now: datetime,
-    base_url: str,
-) -> bool:
-    if decision.transition is None:
-        return False
-    added = save_transition(
-        connection,
-        application_id=application.id,
-        project_id=application.project_id,
-        before=before,
-        after=decision.state,
-        transition=decision.transition,
-        now=now,
-        base_url=base_url,
-    )
-    return added > 0
+    alerts_added = save_transitions(connection, changes, now=now, base_url=base_url)
+    return Recorded(outcomes, wake or alerts_added > 0)
 
 
 def _is_earlier(after: State, *, than: State) -> bool:

@@ -1,5 +1,11 @@
-"""Turns a transition into its incident and its alerts, inside the caller's transaction."""
+"""Turns transitions into their incidents and their alerts, inside the caller's transaction.
 
+Many at once cost as many statements as one: when a switch fails, a thousand applications go down
+together, and each must be told within seconds.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from heartbeat_central.domain.alert import Alert, AlertKind
@@ -8,51 +14,88 @@ from heartbeat_central.domain.state import Recovered, State, Stopped, Transition
 from heartbeat_central.domain.view import application_view
 from heartbeat_central.storage import applications, incidents, outbox
 from heartbeat_central.storage.engine import Connection
+from heartbeat_central.storage.incidents import NewIncident
+from heartbeat_central.storage.outbox import NewAlert
 
 
-def save_transition(
-    connection: Connection,
-    *,
-    application_id: int,
-    project_id: int,
-    before: State,
-    after: State,
-    transition: Transition,
-    now: datetime,
-    base_url: str,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One application on its way from one status to another."""
+
+    application_id: int
+    project_id: int
+    before: State
+    after: State
+    transition: Transition
+
+
+def save_transitions(
+    connection: Connection, changes: Iterable[Change], *, now: datetime, base_url: str
 ) -> int:
-    """Open or close the incident and add one delivery per subscribed channel; return how many.
+    """Open or close the incidents and add one delivery per subscribed channel; return how many.
 
-    All in the transaction that stores the new status: an outage and its alerts exist together or
-    not at all.
+    `changes` are in the order in which they happened. All in the transaction that stores the new
+    status: an outage and its alerts exist together or not at all.
     """
-    match transition:
-        case WentDown():
-            kind = AlertKind.DOWN
-            incident: Incident | None = incidents.open_incident(
-                connection,
-                project_id=project_id,
-                application_id=application_id,
-                reason=transition.reason,
-                exit_status=transition.exit_status,
-                opened_at=transition.at,
-                last_heartbeat_at=before.last_heartbeat_at,
-            )
-        case Recovered():
-            kind = AlertKind.UP
-            incident = incidents.close_open(connection, application_id, transition.at)
-        case Stopped():
-            incidents.close_open(connection, application_id, transition.at)
-            return 0
-    channel_ids = outbox.subscribed_channels(connection, application_id)
-    if not channel_ids:
-        return 0
-    application = applications.load(connection, application_id)
-    alert = Alert(
-        kind=kind,
-        application=application_view(application, after, now=now, base_url=base_url),
-        incident=incident,
-        dashboard_url=f"{base_url}/applications/{application_id}",
-        created_at=now,
-    )
-    return len(outbox.add(connection, project_id=project_id, alert=alert, channel_ids=channel_ids))
+    return sum(_save(connection, wave, now, base_url) for wave in _waves(changes))
+
+
+def _waves(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield runs of changes in which no application comes twice: it may fail and recover in one batch."""
+    wave: dict[int, Change] = {}
+    for change in changes:
+        if change.application_id in wave:
+            yield list(wave.values())
+            wave = {}
+        wave[change.application_id] = change
+    if wave:
+        yield list(wave.values())
+
+
+def _save(connection: Connection, changes: Sequence[Change], now: datetime, base_url: str) -> int:
+    about = _incidents(connection, changes)
+    subscribed = outbox.subscribed_channels(connection, [one.application_id for one in changes])
+    told = [
+        change
+        for change in changes
+        if change.application_id in subscribed and not isinstance(change.transition, Stopped)
+    ]
+    loaded = applications.load_many(connection, [change.application_id for change in told])
+    alerts = []
+    for change in told:
+        application = loaded[change.application_id]
+        alert = Alert(
+            kind=AlertKind.UP if isinstance(change.transition, Recovered) else AlertKind.DOWN,
+            application=application_view(application, change.after, now=now, base_url=base_url),
+            incident=about.get(application.id),
+            dashboard_url=f"{base_url}/applications/{application.id}",
+            created_at=now,
+        )
+        alerts.append(NewAlert(change.project_id, alert, subscribed[application.id]))
+    return len(outbox.add_many(connection, alerts))
+
+
+def _incidents(connection: Connection, changes: Sequence[Change]) -> dict[int, Incident]:
+    """Open and close incidents; return each by the id of its application."""
+    opening = []
+    closing = {}
+    for change in changes:
+        match change.transition:
+            case WentDown():
+                opening.append(
+                    NewIncident(
+                        project_id=change.project_id,
+                        application_id=change.application_id,
+                        reason=change.transition.reason,
+                        exit_status=change.transition.exit_status,
+                        opened_at=change.transition.at,
+                        last_heartbeat_at=change.before.last_heartbeat_at,
+                    )
+                )
+            case Recovered() | Stopped():
+                closing[change.application_id] = change.transition.at
+    found = [
+        *incidents.open_many(connection, opening),
+        *incidents.close_many(connection, closing),
+    ]
+    return {incident.application_id: incident for incident in found}

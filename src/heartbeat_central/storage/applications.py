@@ -40,13 +40,18 @@ def add(
 
 def load(connection: Connection, application_id: int) -> Application:
     """Return the application with this id. Raises NotFound."""
-    found = _with_channels(
-        connection,
-        connection.execute(select(applications).where(applications.c.id == application_id)),
-    )
+    found = load_many(connection, [application_id])
     if not found:
         raise NotFound("there is no such application")
-    return found[0]
+    return found[application_id]
+
+
+def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[int, Application]:
+    """Return those of these applications that exist, by id."""
+    if not application_ids:
+        return {}
+    rows = connection.execute(select(applications).where(applications.c.id.in_(application_ids)))
+    return {one.id: one for one in _with_channels(connection, rows)}
 
 
 def find(connection: Connection, project_id: int, ref: int | UUID) -> Application:

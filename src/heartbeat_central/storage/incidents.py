@@ -1,56 +1,77 @@
 """Outages. A partial unique index allows one open incident per application."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, tuple_, update
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.storage.tables import incidents
 
 
-def open_incident(
-    connection: Connection,
-    *,
-    project_id: int,
-    application_id: int,
-    reason: Reason,
-    exit_status: int | None,
-    opened_at: datetime,
-    last_heartbeat_at: datetime | None,
-) -> Incident:
-    """Store and return a new open incident."""
-    row = connection.execute(
-        insert(incidents)
-        .values(
-            project_id=project_id,
-            application_id=application_id,
-            reason=reason.value,
-            exit_status=exit_status,
-            opened_at=opened_at,
-            last_heartbeat_at=last_heartbeat_at,
-        )
-        .returning(incidents)
-    ).one()
-    return to_incident(row)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewIncident:
+    """An outage to store."""
+
+    project_id: int
+    application_id: int
+    reason: Reason
+    exit_status: int | None
+    opened_at: datetime
+    last_heartbeat_at: datetime | None
 
 
-def close_open(connection: Connection, application_id: int, at: datetime) -> Incident | None:
-    """Close the open incident of an application and return it; None when there is none."""
-    row = connection.execute(
-        select(incidents)
-        .where(incidents.c.application_id == application_id, incidents.c.closed_at.is_(None))
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
-        return None
-    # A heartbeat that waited in the queue may be older than the outage it ends.
-    closed_at = max(at, row.opened_at)
-    connection.execute(
-        update(incidents).where(incidents.c.id == row.id).values(closed_at=closed_at)
+def open_many(connection: Connection, new: Sequence[NewIncident]) -> list[Incident]:
+    """Store new open incidents, of an application each, and return them in any order."""
+    if not new:
+        return []
+    rows = connection.execute(
+        insert(incidents).returning(incidents),
+        [
+            {
+                "project_id": one.project_id,
+                "application_id": one.application_id,
+                "reason": one.reason.value,
+                "exit_status": one.exit_status,
+                "opened_at": one.opened_at,
+                "last_heartbeat_at": one.last_heartbeat_at,
+            }
+            for one in new
+        ],
     )
-    return to_incident(row, closed_at=closed_at)
+    return [to_incident(row) for row in rows]
+
+
+def close_open(connection: Connection, application_id: int, at: datetime) -> None:
+    """Close the open incident of an application, if there is one."""
+    close_many(connection, {application_id: at})
+
+
+def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[Incident]:
+    """Close the open incidents of applications, given by id with the moment; return those there were."""
+    if not moments:
+        return []
+    rows = connection.execute(
+        select(incidents)
+        .where(incidents.c.application_id.in_(list(moments)), incidents.c.closed_at.is_(None))
+        .order_by(incidents.c.id)
+        .with_for_update()
+    ).all()
+    # A heartbeat that waited in the queue may be older than the outage it ends.
+    closed = [
+        to_incident(row, closed_at=max(moments[row.application_id], row.opened_at)) for row in rows
+    ]
+    if closed:
+        connection.execute(
+            update(incidents)
+            .where(incidents.c.id == bindparam("of"))
+            .values(closed_at=bindparam("at")),
+            [{"of": incident.id, "at": incident.closed_at} for incident in closed],
+        )
+    return closed
 
 
 def find(connection: Connection, project_id: int, incident_id: int) -> Incident:

@@ -115,16 +115,28 @@ def page(
     ]
 
 
-def subscribed_channels(connection: Connection, application_id: int) -> list[int]:
-    """Return the active channels of an application."""
-    return list(
-        connection.execute(
-            select(channels.c.id)
-            .join(subscriptions, subscriptions.c.channel_id == channels.c.id)
-            .where(subscriptions.c.application_id == application_id, channels.c.is_active)
-            .order_by(channels.c.id)
-        ).scalars()
-    )
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    """An alert to store, and the channels that it goes to."""
+
+    project_id: int
+    alert: Alert
+    channel_ids: Sequence[int]
+
+
+def subscribed_channels(
+    connection: Connection, application_ids: Sequence[int]
+) -> dict[int, list[int]]:
+    """Return the active channels of those of these applications that have any."""
+    found: dict[int, list[int]] = {}
+    for row in connection.execute(
+        select(subscriptions.c.application_id, channels.c.id)
+        .join(channels, channels.c.id == subscriptions.c.channel_id)
+        .where(subscriptions.c.application_id.in_(application_ids), channels.c.is_active)
+        .order_by(subscriptions.c.application_id, channels.c.id)
+    ):
+        found.setdefault(row.application_id, []).append(row.id)
+    return found
 
 
 def add(
@@ -139,36 +151,54 @@ def add(
 
     They are due at `due_at`, by default when the alert was decided.
     """
-    application_id = alert.application.id if alert.application else None
-    alert_id = connection.execute(
-        insert(alerts)
-        .values(
-            project_id=project_id,
-            kind=alert.kind.value,
-            application_id=application_id,
-            incident_id=alert.incident.id if alert.incident else None,
-            snapshot=alert.as_json(),
-            created_at=alert.created_at,
-        )
-        .returning(alerts.c.id)
-    ).scalar_one()
-    return [
-        connection.execute(
-            insert(deliveries)
-            .values(
-                uuid=uuid4(),
-                alert_id=alert_id,
-                channel_id=channel_id,
-                application_id=application_id,
-                status=DeliveryStatus.PENDING.value,
-                attempt=0,
-                due_at=due_at or alert.created_at,
-                created_at=alert.created_at,
-            )
-            .returning(deliveries.c.id)
-        ).scalar_one()
-        for channel_id in channel_ids
+    return add_many(connection, [NewAlert(project_id, alert, channel_ids)], due_at=due_at)
+
+
+def add_many(
+    connection: Connection, new: Sequence[NewAlert], *, due_at: datetime | None = None
+) -> list[int]:
+    """Store alerts, each with a pending delivery per channel; return the deliveries' ids in order."""
+    if not new:
+        return []
+    alert_ids = connection.execute(
+        insert(alerts).returning(alerts.c.id, sort_by_parameter_order=True),
+        [
+            {
+                "project_id": one.project_id,
+                "kind": one.alert.kind.value,
+                "application_id": _application_id(one.alert),
+                "incident_id": one.alert.incident.id if one.alert.incident else None,
+                "snapshot": one.alert.as_json(),
+                "created_at": one.alert.created_at,
+            }
+            for one in new
+        ],
+    ).scalars()
+    rows = [
+        {
+            "uuid": uuid4(),
+            "alert_id": alert_id,
+            "channel_id": channel_id,
+            "application_id": _application_id(one.alert),
+            "status": DeliveryStatus.PENDING.value,
+            "attempt": 0,
+            "due_at": due_at or one.alert.created_at,
+            "created_at": one.alert.created_at,
+        }
+        for alert_id, one in zip(alert_ids, new, strict=True)
+        for channel_id in one.channel_ids
     ]
+    if not rows:
+        return []
+    return list(
+        connection.execute(
+            insert(deliveries).returning(deliveries.c.id, sort_by_parameter_order=True), rows
+        ).scalars()
+    )
+
+
+def _application_id(alert: Alert) -> int | None:
+    return alert.application.id if alert.application else None
 
 
 def due(

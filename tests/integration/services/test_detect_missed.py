@@ -69,3 +69,32 @@ def test_several_nodes_at_once_open_one_incident_each(world: World) -> None:
         swept = list(nodes.map(lambda _: world.detect(1000), range(8)))
     assert sum(one.went_down for one in swept) == 40
     assert count(world, "incidents") == 40
+
+
+def test_each_of_many_that_go_down_together_tells_its_own_channels_of_its_own_outage(
+    world: World,
+) -> None:
+    one, two, three = (world.webhook(f"http://127.0.0.1:9/{n}") for n in range(3))
+    subscribed = {
+        world.application(f"app {number}", interval=60 + number, channels=channels).id: channels
+        for number, channels in enumerate([[one, two], [], [three], [two, three]] * 5)
+    }
+    assert world.detect(1000).alerts_added == 25
+    told: dict[int, list[int]] = {application_id: [] for application_id in subscribed}
+    with world.database.read() as connection:
+        opened_at = {
+            row.id: (row.application_id, row.opened_at)
+            for row in connection.execute(select(tables.incidents))
+        }
+        for row in connection.execute(
+            select(tables.deliveries, tables.alerts.c.snapshot, tables.alerts.c.incident_id)
+            .join(tables.alerts)
+            .order_by(tables.deliveries.c.channel_id)
+        ):
+            application, incident = row.snapshot["application"], row.snapshot["incident"]
+            assert incident["id"] == row.incident_id
+            assert opened_at[row.incident_id][0] == application["id"] == row.application_id
+            assert application["channels"] == subscribed[row.application_id]
+            told[row.application_id].append(row.channel_id)
+    assert told == subscribed
+    assert {moment for _, moment in opened_at.values()} == {at(70 + n) for n in range(20)}

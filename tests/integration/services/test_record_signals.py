@@ -57,6 +57,34 @@ def test_stores_every_signal_of_a_batch_in_order(world: World) -> None:
     assert (finish.body, finish.body_size, finish.rid) == (b"\x00\xff done", 7, run)
 
 
+def test_tells_of_each_change_within_one_batch_in_order(world: World) -> None:
+    application = world.application(channels=[world.webhook("http://127.0.0.1:9/")])
+    other = world.application("other", channels=application.channels)
+    world.record(
+        [
+            signal(application.uuid, 1, SignalKind.FAIL),
+            signal(other.uuid, 2, SignalKind.FAIL),
+            signal(application.uuid, 3),
+            signal(application.uuid, 4, SignalKind.FAIL, exit_status=7),
+        ]
+    )
+    of_it = tables.alerts.c.application_id == application.id
+    with world.database.read() as connection:
+        told = connection.execute(
+            select(tables.alerts).where(of_it).order_by(tables.alerts.c.id)
+        ).all()
+        outages = connection.execute(
+            select(tables.incidents)
+            .where(tables.incidents.c.application_id == application.id)
+            .order_by(tables.incidents.c.id)
+        ).all()
+    assert [alert.kind for alert in told] == ["down", "up", "down"]
+    assert [(one.opened_at, one.closed_at) for one in outages] == [(at(1), at(3)), (at(4), None)]
+    first, second = (one.id for one in outages)
+    assert [alert.incident_id for alert in told] == [first, first, second]
+    assert told[2].snapshot["incident"]["exit_status"] == 7
+
+
 def test_a_thousand_signals_fit_one_batch(world: World) -> None:
     applications = [world.application(f"app {number}") for number in range(20)]
     batch = [signal(applications[number % 20].uuid, number) for number in range(1000)]
