@@ -16,6 +16,9 @@ from tests.support.sample_alerts import NOON, alert, envelope
 
 UP_AGAIN = NOON + timedelta(hours=5, minutes=1)
 BEFORE = NOON - timedelta(hours=24)
+MISSED = Incident(
+    id=3, application_id=7, reason=Reason.MISSED, opened_at=NOON, last_heartbeat_at=BEFORE
+)
 
 
 def outage(kind: AlertKind, reason: Reason, exit_status: int | None = None) -> Alert:
@@ -26,15 +29,7 @@ def outage(kind: AlertKind, reason: Reason, exit_status: int | None = None) -> A
     return replace(
         usual,
         application=replace(usual.application, last_heartbeat=closed_at or BEFORE),
-        incident=Incident(
-            id=3,
-            application_id=7,
-            reason=reason,
-            exit_status=exit_status,
-            opened_at=NOON,
-            closed_at=closed_at,
-            last_heartbeat_at=BEFORE,
-        ),
+        incident=replace(MISSED, reason=reason, exit_status=exit_status, closed_at=closed_at),
         created_at=closed_at or NOON,
     )
 
@@ -53,6 +48,13 @@ LINK = ["https://hc.example/applications/7"]
             [*DOWN, "missed its heartbeat", *LAST, *LINK],
         ),
         (
+            replace(
+                outage(AlertKind.DOWN, Reason.MISSED),
+                incident=replace(MISSED, last_heartbeat_at=None),
+            ),
+            [*DOWN, "never sent a heartbeat", "Last heartbeat", "never", *LINK],
+        ),
+        (
             outage(AlertKind.DOWN, Reason.FAILED, 3),
             [*DOWN, "failed with exit status 3", *LAST, *LINK],
         ),
@@ -68,13 +70,13 @@ LINK = ["https://hc.example/applications/7"]
                 "Down since",
                 "2026-11-23 12:00:00 UTC",
                 "missed its heartbeat",
-                "Last heartbeat",
-                "2026-11-23 17:01:00 UTC",
+                "Last heartbeat before the outage",
+                "2026-11-22 12:00:00 UTC",
                 *LINK,
             ],
         ),
     ],
-    ids=["missed", "failed", "unfinished", "recovered"],
+    ids=["missed", "never came", "failed", "unfinished", "recovered"],
 )
 def test_says_all_that_is_needed_at_night(
     registry: Registry,

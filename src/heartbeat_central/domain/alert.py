@@ -137,13 +137,14 @@ def summary(alert: Alert) -> str:
         return f"{name} is {alert.application.status.value}."
     if alert.kind is AlertKind.UP:
         return f"{name} is up again after {span(incident.lasted(alert.created_at))}."
-    return f"{name} is down: {cause(incident)}."
+    return f"{name} is down: it {cause(incident)}."
 
 
 def facts(alert: Alert) -> list[Fact]:
-    """Return the lines to show below the summary: since when, why, last heartbeat, how long, link.
+    """Return the lines to show below the summary, which repeat nothing of it.
 
-    Of a digest that is little more than the link; its list is `rows`.
+    An outage's summary names its cause, a recovery's how long it was down.
+    Of a digest there is little more than the link; its list is `rows`.
     """
     lines = []
     incident, application = alert.incident, alert.application
@@ -151,16 +152,24 @@ def facts(alert: Alert) -> list[Fact]:
         lines.append(Fact("Down since", clock(incident.opened_at)))
         if incident.closed_at is not None:
             lines.append(Fact("Up since", clock(incident.closed_at)))
-            lines.append(Fact("Down for", span(incident.lasted(alert.created_at))))
-        lines.append(Fact("Reason", cause(incident)))
-    if application is not None:
-        lines.append(Fact("Last heartbeat", clock(application.last_heartbeat)))
-        if application.tags:
-            lines.append(Fact("Tags", ", ".join(map(_one_line, application.tags))))
+        if alert.kind is AlertKind.UP:
+            lines.append(Fact("Reason", cause(incident)))
+        lines.append(last_heartbeat(alert, incident))
+    if application is not None and application.tags:
+        lines.append(Fact("Tags", ", ".join(map(_one_line, application.tags))))
     if alert.note:
         lines.append(Fact("Note", _one_line(alert.note)))
     lines.append(Fact("Details", alert.dashboard_url))
     return lines
+
+
+def last_heartbeat(alert: Alert, incident: Incident) -> Fact:
+    """Return when the application was last heard of before the outage.
+
+    Not what it shows now: that is the very signal that ended the outage, or the failure itself.
+    """
+    label = "Last heartbeat before the outage" if alert.kind is AlertKind.UP else "Last heartbeat"
+    return Fact(label, clock(incident.last_heartbeat_at))
 
 
 def rows(alert: Alert) -> list[Fact]:
@@ -194,9 +203,11 @@ def text(alert: Alert) -> str:
 
 
 def cause(incident: Incident) -> str:
-    """Return why it is down, as a phrase."""
+    """Return why it is down, as a phrase that may follow `it`."""
     if incident.reason is Reason.FAILED and incident.exit_status is not None:
         return f"failed with exit status {incident.exit_status}"
+    if incident.reason is Reason.MISSED and incident.last_heartbeat_at is None:
+        return "never sent a heartbeat"
     return _CAUSES[incident.reason]
 
 

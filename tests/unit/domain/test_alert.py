@@ -45,6 +45,7 @@ def incident(
         exit_status=exit_status,
         opened_at=NOON,
         closed_at=NOON + timedelta(minutes=4, seconds=5) if closed else None,
+        last_heartbeat_at=NOON - timedelta(minutes=5),
     )
 
 
@@ -62,20 +63,37 @@ def test_an_outage_says_what_why_since_when_and_where_to_look() -> None:
     alert = about(AlertKind.DOWN, incident(), tags=["db", "night"])
     assert alerts.subject(alert) == "DOWN: Nightly backup"
     assert alerts.text(alert).splitlines() == [
-        "Nightly backup is down: missed its heartbeat.",
+        "Nightly backup is down: it missed its heartbeat.",
         "Down since: 2026-11-23 12:00:00 UTC",
-        "Reason: missed its heartbeat",
-        "Last heartbeat: never",
+        "Last heartbeat: 2026-11-23 11:55:00 UTC",
         "Tags: db, night",
         "Details: http://localhost:5000/applications/7",
     ]
 
 
 def test_a_recovery_says_how_long_it_was_down() -> None:
-    text = alerts.text(about(AlertKind.UP, incident(closed=True)))
-    assert "up again after 4 min 5 s" in text
-    assert "Up since: 2026-11-23 12:04:05 UTC" in text
-    assert "Down for: 4 min 5 s" in text
+    alert = about(AlertKind.UP, incident(closed=True))
+    assert alerts.text(alert).splitlines() == [
+        "Nightly backup is up again after 4 min 5 s.",
+        "Down since: 2026-11-23 12:00:00 UTC",
+        "Up since: 2026-11-23 12:04:05 UTC",
+        "Reason: missed its heartbeat",
+        "Last heartbeat before the outage: 2026-11-23 11:55:00 UTC",
+        "Details: http://localhost:5000/applications/7",
+    ]
+
+
+def test_what_never_sent_anything_missed_no_heartbeat() -> None:
+    text = alerts.text(about(AlertKind.DOWN, replace(incident(), last_heartbeat_at=None)))
+    assert "is down: it never sent a heartbeat." in text
+    assert "Last heartbeat: never" in text
+
+
+@pytest.mark.parametrize("kind", [AlertKind.DOWN, AlertKind.UP])
+@pytest.mark.parametrize("reason", Reason)
+def test_says_the_cause_once(kind: AlertKind, reason: Reason) -> None:
+    outage = incident(reason, closed=kind is AlertKind.UP)
+    assert alerts.text(about(kind, outage)).count(alerts.cause(outage)) == 1
 
 
 @pytest.mark.parametrize(

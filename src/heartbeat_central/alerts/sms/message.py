@@ -5,7 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from heartbeat_central.alerts.words import one_line
-from heartbeat_central.domain.alert import Alert, AlertKind, cause, clock, rows, subject, summary
+from heartbeat_central.domain.alert import (
+    Alert,
+    AlertKind,
+    cause,
+    clock,
+    last_heartbeat,
+    rows,
+    subject,
+    summary,
+)
 
 # GSM 03.38, basic character set. One character outside of it makes the whole message UCS-2, which
 # holds less than half as much.
@@ -113,7 +122,8 @@ def _details(alert: Alert) -> list[str]:
     sentences.append(f"Down since {clock(alert.incident.opened_at)}.")
     if alert.kind is AlertKind.UP:
         sentences.append(f"It {cause(alert.incident)}.")
-    sentences.append(f"Last heartbeat: {clock(alert.application.last_heartbeat)}.")
+    last = last_heartbeat(alert, alert.incident)
+    sentences.append(f"{last.label}: {last.value}.")
     return sentences
 
 
