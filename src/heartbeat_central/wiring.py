@@ -28,11 +28,12 @@ from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.fingerprint import fingerprint
 from heartbeat_central.services.manage_accounts import session_user
 from heartbeat_central.services.prune_history import make_room
-from heartbeat_central.services.record_signals import record_signals
+from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.settings import Settings, resolve_secret_key
 from heartbeat_central.storage import migrate
 from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.secrets import SecretBox
+from heartbeat_central.storage.touches import open_touch_store
 from heartbeat_central.web import SESSION_COOKIE, error_page, register_web
 from heartbeat_central.web.context import WebContext
 
@@ -145,17 +146,17 @@ def _edge(parts: Parts, sender: Sender, monitor: Monitor, live: LiveUpdates) -> 
     base_url = parts.settings.base_url
     # A connection of its own on PostgreSQL: busy pages and senders must not make heartbeats wait.
     # SQLite has one writer, so that there they share one lock instead.
-    recorder = parts.database
-    if recorder.dialect == "postgresql":
-        recorder = open_database(parts.settings.database_url, pool_size=1)
-    batcher = Batcher(
-        lambda signals: record_signals(recorder, signals, now=clock(), base_url=base_url),
-        on_wake=monitor.ring,
-    )
+    database = parts.database
+    if database.dialect == "postgresql":
+        database = open_database(parts.settings.database_url, pool_size=1)
+    touches = open_touch_store(database)
+    recorder = Recorder(database, touches, base_url=base_url)
+    batcher = Batcher(lambda signals: recorder.record(signals, now=clock()), on_wake=monitor.ring)
 
     def stop() -> None:
         monitor.stop()
-        recorder.close()
+        touches.close()
+        database.close()
         parts.database.close()
 
     return Edge(

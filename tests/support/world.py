@@ -16,10 +16,12 @@ from heartbeat_central.services.deliver_alerts import Sender, claim_due, deliver
 from heartbeat_central.services.detect_missed import Swept, detect_missed
 from heartbeat_central.services.manage_applications import create_application, get_application
 from heartbeat_central.services.manage_channels import create_channel
-from heartbeat_central.services.record_signals import Outcome, Recorded, record_signals
+from heartbeat_central.services.record_signals import Outcome, Recorded
+from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
+from heartbeat_central.storage.touches import open_touch_store
 
 BASE_URL = "http://localhost:5000"
 START = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -45,9 +47,12 @@ class World:
             allow_private_targets=True,
         )
         self.bulkheads = Bulkheads()
+        self.touches = open_touch_store(database)
+        self.recorder = Recorder(database, self.touches, base_url=BASE_URL)
 
     def close(self) -> None:
-        """Close the connections to receivers."""
+        """Close the connections to receivers, and the recorder's to the database."""
+        self.touches.close()
         self.outbound.http.close()
         self.outbound.operator_http.close()
 
@@ -91,7 +96,7 @@ class World:
     def record(self, signals: list[Signal], seconds: float | None = None) -> Recorded:
         """Record a batch, by default at the moment of its last signal."""
         now = at(seconds) if seconds is not None else signals[-1].received_at
-        return record_signals(self.database, signals, now=now, base_url=BASE_URL)
+        return self.recorder.record(signals, now=now)
 
     def beat(
         self,

@@ -138,6 +138,15 @@ def shown(timing: Timing, state: State, *, now: datetime) -> Shown:
     return Shown(state.status)
 
 
+def is_steady(state: State) -> bool:
+    """Return whether a success moves the last heartbeat and changes nothing else.
+
+    So it is with nearly every heartbeat there is. `storage.touches` stores those without reading the
+    state first; its statements hold only where this is true.
+    """
+    return state.status is Status.UP and state.started_at is None and state.check_at is not None
+
+
 def on_signal(timing: Timing, state: State, signal: Signal) -> Decision:
     """Return what `signal` does. A paused application stores it and changes in nothing."""
     if state.status is Status.PAUSED or signal.kind is SignalKind.LOG:

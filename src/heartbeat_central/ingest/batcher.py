@@ -6,8 +6,8 @@ artificial delay: alone, a heartbeat costs one commit; under load, hundreds shar
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -32,8 +32,7 @@ class Batcher:
     def __init__(self, record: Record, *, on_wake: Callable[[], None]) -> None:
         self._record = record
         self._on_wake = on_wake
-        self._queue: deque[Waiting] = deque()
-        self._filled = threading.Event()
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
@@ -49,31 +48,40 @@ class Batcher:
         Raises StorageUnavailable at once when the queue is full, and when the database can't take
         the batch.
         """
-        if len(self._queue) >= LONGEST_QUEUE:
+        if self._queue.qsize() >= LONGEST_QUEUE:
             raise StorageUnavailable("too many heartbeats wait to be stored")
         if self._stopping or self._loop is None:
             raise StorageUnavailable("the service is stopping")
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._queue.append((signal, future))
-        self._filled.set()
+        self._queue.put((signal, future))
         return await future
 
     async def stop(self) -> None:
         """Store what waits, then end the writer."""
         self._stopping = True
-        self._filled.set()
+        self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
 
     def _write(self) -> None:
-        while True:
-            self._filled.wait()
-            # Cleared before the queue is read: what is added later sets it again.
-            self._filled.clear()
-            while self._queue:
-                size = min(len(self._queue), LARGEST_BATCH)
-                self._store([self._queue.popleft() for _ in range(size)])
-            if self._stopping:
-                return
+        while batch := self._next_batch():
+            self._store(batch)
+
+    def _next_batch(self) -> list[Waiting]:
+        """Wait for a signal and return it with all that came meanwhile; nothing when it is over."""
+        batch: list[Waiting] = []
+        waiting = self._queue.get()
+        while waiting is not None:
+            batch.append(waiting)
+            if len(batch) >= LARGEST_BATCH:
+                break
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                break
+        else:
+            # The end was put last. It is put back for the call that finds nothing before it.
+            self._queue.put(None)
+        return batch
 
     def _store(self, batch: list[Waiting]) -> None:
         assert self._loop is not None

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from heartbeat_central.domain.errors import Invalid
 from heartbeat_central.domain.signal import Signal, SignalKind
 
+LONGEST_PATH = 64
 LONGEST_USER_AGENT = 256
 
 _KINDS: Mapping[str, tuple[SignalKind, int | None]] = {
@@ -33,6 +35,12 @@ class Target:
 
 def parse_path(path: str) -> Target | None:
     """Return the target of `/heartbeat/{uuid}[/suffix][/]`, None when the path is none."""
+    return _known_path(path) if len(path) <= LONGEST_PATH else None
+
+
+@lru_cache(maxsize=32_768)
+def _known_path(path: str) -> Target | None:
+    # Remembered, because the same applications call again and again.
     uuid_text, _, suffix = path.removeprefix("/heartbeat/").removesuffix("/").partition("/")
     known = _KINDS.get(suffix)
     # The canonical form only, in any case: UUID() alone also takes braces, urn: and no dashes.

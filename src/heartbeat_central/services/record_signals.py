@@ -1,9 +1,14 @@
-"""Line 1, record: a batch of signals becomes history, new states, incidents and alerts, at once."""
+"""Line 1, record: a batch of signals becomes history, new states, incidents and alerts, at once.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Here every signal is judged by the rules, under a lock. `services.recorder` spares that to those that
+only say "still here".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from uuid import UUID
 
 import structlog
 
@@ -37,6 +42,8 @@ class Recorded:
     outcomes: Sequence[Outcome]
     wake: bool
     """A deadline moved earlier, or an alert waits to be sent."""
+    states: Mapping[UUID, tuple[int, State]] = field(default_factory=dict)
+    """Ids and states, as committed, of the applications that were looked at."""
 
 
 def record_signals(
@@ -58,7 +65,11 @@ def record_signals(
             return Recorded([Outcome.FAILED], wake=False)
     # One poisoned signal must not cost the others theirs.
     alone = [record_signals(database, [signal], now=now, base_url=base_url) for signal in signals]
-    return Recorded([one.outcomes[0] for one in alone], wake=any(one.wake for one in alone))
+    return Recorded(
+        [one.outcomes[0] for one in alone],
+        wake=any(one.wake for one in alone),
+        states={uuid: seen for one in alone for uuid, seen in one.states.items()},
+    )
 
 
 def _record(
@@ -98,7 +109,8 @@ def _record(
     )
     heartbeats.insert_many(connection, rows)
     alerts_added = save_transitions(connection, changes, now=now, base_url=base_url)
-    return Recorded(outcomes, wake or alerts_added > 0)
+    seen = {uuid: (one.id, current[one.id]) for uuid, one in watched.items()}
+    return Recorded(outcomes, wake or alerts_added > 0, seen)
 
 
 def _is_earlier(after: State, *, than: State) -> bool:

@@ -1,5 +1,6 @@
 """What signals and the passing of time do to one application."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -385,3 +386,21 @@ def test_is_down_exactly_when_the_deadline_has_passed(
 def test_a_cron_application_is_due_at_its_next_time() -> None:
     timing = Timing(schedule=CronSchedule("0 2 * * *", "Europe/Vienna"), grace_period=3600)
     assert machine.deadline(timing, up(timing)) == datetime(2026, 11, 24, 2, tzinfo=UTC)
+
+
+@given(TIMINGS, STEPS, st.floats(0, 5000))
+def test_a_success_changes_nothing_but_the_last_heartbeat_of_a_steady_application(
+    timing: Timing, steps: list[tuple[float, SignalKind | None]], wait: float
+) -> None:
+    state, seconds = machine.born(timing, now=NOON), 0.0
+    for pause, kind in steps:
+        seconds += pause
+        if kind is None:
+            state = machine.on_clock(timing, state, now=at(seconds)).state
+        else:
+            state = machine.on_signal(timing, state, signal(kind, seconds)).state
+    decision = machine.on_signal(timing, state, signal(SignalKind.SUCCESS, seconds + wait))
+    if machine.is_steady(state):
+        assert decision.state == replace(state, last_heartbeat_at=at(seconds + wait))
+        assert decision.transition is None
+        assert decision.duration is None
