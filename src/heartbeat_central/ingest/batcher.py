@@ -6,6 +6,7 @@ artificial delay: alone, a heartbeat costs one commit; under load, hundreds shar
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -18,6 +19,10 @@ from heartbeat_central.services.record_signals import Outcome, Recorded
 LONGEST_QUEUE = 20_000
 """Signals that may wait. More than the database takes in the time a client waits helps nobody."""
 LARGEST_BATCH = 1_000
+LONGEST_COMMIT = 5.0
+"""Seconds until a database that says nothing at all counts as absent."""
+_LOOK = 0.5
+"""Seconds between two looks for one."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,13 +39,22 @@ class Batcher:
         self._on_wake = on_wake
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._stopping = False
+        self._committing: tuple[float, list[Waiting]] | None = None
+        """Since when (time.monotonic) the writer has been at which batch."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Return whether the database has been silent for so long that nobody should wait for it."""
+        committing = self._committing
+        return committing is not None and time.monotonic() - committing[0] >= LONGEST_COMMIT
 
     def start(self) -> None:
         """Start the writer; call it in the event loop that will submit."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
+        self._loop.call_later(_LOOK, self._look)
 
     async def submit(self, signal: Signal) -> Outcome:
         """Return the signal's outcome, once it is committed.
@@ -50,6 +64,8 @@ class Batcher:
         """
         if self._queue.qsize() >= LONGEST_QUEUE:
             raise StorageUnavailable("too many heartbeats wait to be stored")
+        if self.is_stuck:
+            raise StorageUnavailable("the database does not answer")
         if self._stopping or self._loop is None:
             raise StorageUnavailable("the service is stopping")
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -57,14 +73,16 @@ class Batcher:
         return await future
 
     async def stop(self) -> None:
-        """Store what waits, then end the writer."""
+        """Store what waits, then end the writer; give up on a database that does not answer."""
         self._stopping = True
         self._queue.put(None)
-        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._writer.join, LONGEST_COMMIT)
 
     def _write(self) -> None:
         while batch := self._next_batch():
+            self._committing = time.monotonic(), batch
             self._store(batch)
+            self._committing = None
 
     def _next_batch(self) -> list[Waiting]:
         """Wait for a signal and return it with all that came meanwhile; nothing when it is over."""
@@ -82,6 +100,28 @@ class Batcher:
             # The end was put last. It is put back for the call that finds nothing before it.
             self._queue.put(None)
         return batch
+
+    def _look(self) -> None:
+        """Refuse all who wait when the database has been silent for too long.
+
+        Neither an error nor an answer comes from a host that vanished from the network.
+        """
+        assert self._loop is not None
+        self._loop.call_later(_LOOK, self._look)
+        committing = self._committing
+        if committing is None or not self.is_stuck:
+            return
+        waiting = list(committing[1])
+        while True:
+            try:
+                one = self._queue.get_nowait()
+            except Empty:
+                break
+            if one is None:
+                self._queue.put(None)
+                break
+            waiting.append(one)
+        _refuse(waiting, StorageUnavailable("the database does not answer"))
 
     def _store(self, batch: list[Waiting]) -> None:
         assert self._loop is not None

@@ -139,3 +139,25 @@ async def test_rings_when_there_is_something_to_notice_or_to_tell() -> None:
     await batcher.submit(signal())
     await batcher.stop()
     assert rings == [1]
+
+
+async def test_a_silent_database_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LONGEST_COMMIT", 0.05)
+    monkeypatch.setattr(batching, "_LOOK", 0.01)
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    under_way = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    queued = asyncio.create_task(batcher.submit(signal()))
+    for one in (under_way, queued):
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            await one
+    with pytest.raises(StorageUnavailable, match="does not answer"):
+        await batcher.submit(signal())
+    store.open.set()
+    while batcher.is_stuck:
+        await asyncio.sleep(0.001)
+    assert await batcher.submit(signal()) is Outcome.STORED
+    assert [len(batch) for batch in store.batches] == [1, 1], "what was only queued is not stored"
+    await batcher.stop()
