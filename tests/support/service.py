@@ -38,8 +38,9 @@ def free_port() -> int:
 class Service:
     """`python app.py` with its own data folder and port. May be killed and started again."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.folder = folder
+        self.arguments = arguments
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {
@@ -54,7 +55,6 @@ class Service:
         self.key = ""
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.start()
         self.key = self.command("apikey", "create", "--scope", "write").strip()
         return self
@@ -72,9 +72,10 @@ class Service:
 
     def start(self) -> None:
         """Start it and return when it is healthy."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")],
+            [sys.executable, str(ROOT / "app.py"), *self.arguments],
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,

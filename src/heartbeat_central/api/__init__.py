@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from heartbeat_central.api import applications, channels, health, incidents, reference
+from heartbeat_central.api import applications, channels, incidents, reference
 from heartbeat_central.api.auth import require_key
 from heartbeat_central.api.context import ApiContext
 from heartbeat_central.api.headers import unstored
@@ -12,7 +12,7 @@ __all__ = ["answer", "is_api_path", "register_api"]
 
 
 def register_api(app: Flask, context: ApiContext) -> None:
-    """Put the API and the health checks on `app`."""
+    """Put the API on `app`."""
     context.keep(app.extensions)
     keyed = Blueprint("api", __name__, url_prefix="/api")
     keyed.before_request(require_key)
@@ -25,7 +25,7 @@ def register_api(app: Flask, context: ApiContext) -> None:
     ):
         keyed.register_blueprint(part)
     keyed.register_error_handler(Exception, answer)
-    for blueprint in (keyed, reference.blueprint, health.blueprint):
+    for blueprint in (keyed, reference.blueprint):
         app.register_blueprint(blueprint)
 
 

@@ -8,7 +8,6 @@ from typing import cast
 from flask import current_app
 
 from heartbeat_central.alerts.registry import Registry
-from heartbeat_central.services.check_health import Vitals
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.secrets import SecretBox
@@ -25,7 +24,6 @@ class ApiContext:
     base_url: str
     """Where this service is reached, without a trailing slash."""
     clock: Callable[[], datetime]
-    vitals: Vitals
     doorbell: Callable[[], None]
     """Rung after a change that may make a deadline earlier."""
 

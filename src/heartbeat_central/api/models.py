@@ -246,15 +246,15 @@ class Problem(Output):
 
 
 class HealthPart(Output):
-    """The health of one part."""
+    """The health of one part; `elsewhere`: other processes do it and tell of it."""
 
-    status: Literal["ok", "failing"]
+    status: Literal["ok", "failing", "elsewhere"]
     detail: str | None
     last_ok: Timestamp | None
 
 
 class Health(Output):
-    """Whether the service does its work."""
+    """Whether the process that answers does its work."""
 
     status: Literal["ok", "unhealthy"]
     database: HealthPart

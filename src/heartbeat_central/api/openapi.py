@@ -66,12 +66,19 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.channels.test": Operation(models.TestResult, errors=(404,)),
     "api.channels.deliveries": Operation(models.Delivery, many=True, query=_PAGE, errors=(404,)),
     "api.alert_plugins.list_plugins": Operation(models.AlertPlugin, many=True),
-    "health.health": Operation(models.Health),
-    "health.ready": Operation(models.Health),
-    "health.live": Operation(models.Alive),
-    "health.metrics": Operation(),
 }
 """By the endpoint's name. A route that is missing here is missing in the description."""
+
+PROBES: Mapping[str, tuple[str, Operation]] = {
+    "/health": (
+        "Tell how this process is: 200, or 503 when one of its parts fails",
+        Operation(models.Health),
+    ),
+    "/health/ready": ("The same, for load balancers", Operation(models.Health)),
+    "/health/live": ("Tell that this process answers", Operation(models.Alive)),
+    "/metrics": ("Give what Prometheus reads", Operation()),
+}
+"""By their paths: what every process answers before any route, and what to say of it."""
 
 _QUERY: Mapping[str, Json] = {
     "limit": {
@@ -135,6 +142,8 @@ def describe(app: Flask) -> Json:
         view = app.view_functions[rule.endpoint]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path[method.lower()] = _operation(rule, method, operation, view)
+    for probe, (summary, operation) in PROBES.items():
+        paths[probe] = {"get": _probe(probe, summary, operation)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -155,7 +164,6 @@ def describe(app: Flask) -> Json:
 
 
 def _operation(rule: Rule, method: str, operation: Operation, view: Callable[..., object]) -> Json:
-    needs_key = rule.endpoint.startswith("api.")
     noun = rule.endpoint.split(".")[-2]
     summary = (view.__doc__ or rule.endpoint).strip().splitlines()[0].rstrip(".")
     described: Json = {
@@ -163,8 +171,8 @@ def _operation(rule: Rule, method: str, operation: Operation, view: Callable[...
         "tags": [noun.replace("_", "-")],
         "summary": summary,
         "parameters": _parameters(rule, operation),
-        "responses": _responses(method, operation, needs_key=needs_key),
-        "security": [{"bearer": []}, {"apiKey": []}] if needs_key else [],
+        "responses": _responses(method, operation),
+        "security": [{"bearer": []}, {"apiKey": []}],
     }
     if operation.takes is not None:
         described["requestBody"] = {
@@ -172,6 +180,25 @@ def _operation(rule: Rule, method: str, operation: Operation, view: Callable[...
             "content": {"application/json": {"schema": _ref(operation.takes)}},
         }
     return described
+
+
+def _probe(path: str, summary: str, operation: Operation) -> Json:
+    good: Json = {"description": HTTP_STATUS_CODES[200]}
+    responses = {"200": good}
+    if operation.gives is None:
+        good["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    else:
+        good["content"] = {"application/json": {"schema": _ref(operation.gives)}}
+    if operation.gives is models.Health:
+        responses["503"] = {**good, "description": "One of the parts fails"}
+    return {
+        "operationId": path.strip("/").replace("/", "_") + "_get",
+        "tags": ["health"],
+        "summary": summary,
+        "parameters": [],
+        "responses": responses,
+        "security": [],
+    }
 
 
 def _parameters(rule: Rule, operation: Operation) -> list[Json]:
@@ -183,7 +210,7 @@ def _parameters(rule: Rule, operation: Operation) -> list[Json]:
     return in_path + in_query
 
 
-def _responses(method: str, operation: Operation, *, needs_key: bool) -> Json:
+def _responses(method: str, operation: Operation) -> Json:
     good: Json = {"description": HTTP_STATUS_CODES[operation.status]}
     if operation.gives is not None:
         schema = _ref(operation.gives)
@@ -195,17 +222,11 @@ def _responses(method: str, operation: Operation, *, needs_key: bool) -> Json:
     if operation.status == 201:
         good["headers"] = {"Location": _header("Where the new one is")}
     responses = {str(operation.status): good}
-    if operation.gives is models.Health:
-        responses["503"] = {**good, "description": "One of the parts fails"}
-    elif not needs_key:
-        if operation.gives is None:
-            good["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    else:
-        for status in sorted({400, 401, 503, *operation.errors, *_by_method(method, operation)}):
-            responses[str(status)] = {
-                "description": HTTP_STATUS_CODES[status],
-                "content": {_PROBLEM: {"schema": _ref(models.Problem)}},
-            }
+    for status in sorted({400, 401, 503, *operation.errors, *_by_method(method, operation)}):
+        responses[str(status)] = {
+            "description": HTTP_STATUS_CODES[status],
+            "content": {_PROBLEM: {"schema": _ref(models.Problem)}},
+        }
     return responses
 
 
@@ -224,7 +245,7 @@ def _ref(model: type[BaseModel]) -> Json:
 
 def _schemas() -> Json:
     used: dict[type[BaseModel], None] = {models.Problem: None}
-    for operation in OPERATIONS.values():
+    for operation in (*OPERATIONS.values(), *(one for _, one in PROBES.values())):
         used |= {model: None for model in (operation.takes, operation.gives) if model is not None}
     _, document = models_json_schema(
         [(model, "validation") for model in used], ref_template="#/components/schemas/{model}"

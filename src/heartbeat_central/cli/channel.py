@@ -16,14 +16,14 @@ def channel() -> None:
 @click.argument("channel_id", metavar="ID", type=ROW_ID)
 def test(channel_id: int) -> None:
     """Send a test through the channel with this ID, now, and say what the receiver answered."""
-    from heartbeat_central import wiring
     from heartbeat_central.services.default_project import default_project_id
     from heartbeat_central.services.test_channel import test_channel
+    from heartbeat_central.wiring.telling import build_sender
 
     settings = load_settings()
     with ready(settings) as database:
         outcome = test_channel(
-            wiring.build_sender(settings, database),
+            build_sender(settings, database),
             default_project_id(database, now=now()),
             channel_id,
             base_url=settings.base_url,

@@ -3,11 +3,11 @@
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
-from heartbeat_central.ingest.edge import AsgiApp
+from heartbeat_central.ingest.responses import AsgiApp
 
 DRAIN = 8
 """Seconds that requests under way may take to end, of the ten a stopping service has."""
@@ -27,8 +27,18 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(app: AsgiApp, *, host: str, port: int, on_stopping: Callable[[], None]) -> None:
-    """Serve `app` until SIGTERM or SIGINT, then return."""
+def run(
+    app: AsgiApp,
+    *,
+    host: str,
+    port: int,
+    sockets: Sequence[socket.socket] | None = None,
+    on_stopping: Callable[[], None],
+) -> None:
+    """Serve `app` until SIGTERM or SIGINT, then return.
+
+    It listens on `sockets` when they are given, else on `host` and `port`.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL)
     # uvicorn raises the signal again once it has drained; by then all is done and we just return.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,4 +57,4 @@ def run(app: AsgiApp, *, host: str, port: int, on_stopping: Callable[[], None]) 
         timeout_keep_alive=75,
         timeout_graceful_shutdown=DRAIN,
     )
-    _Server(config, on_stopping=on_stopping).run()
+    _Server(config, on_stopping=on_stopping).run(None if sockets is None else list(sockets))

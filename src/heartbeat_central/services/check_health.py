@@ -1,19 +1,28 @@
-"""Whether the service does its work: database, detector and outbox."""
+"""Whether this process does its work. What other processes do is for them to tell."""
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.moment import isoformat
+from heartbeat_central.domain.work import EVERYTHING, Work
 from heartbeat_central.storage.engine import Database
 
 LONGEST_SILENCE = timedelta(seconds=30)
 """A job of the monitor that has not succeeded for so long is not healthy; they run every second."""
 
-_PARTS = {"detector": "notice", "outbox": "tell"}
+_JOBS = {"detector": "notice", "outbox": "tell"}
 """The part that /health names, and the monitor's job that keeps it alive."""
+
+_PUBLIC = {
+    "database": "does not answer; the log tells why",
+    "detector": "has not looked for silent applications lately; the log tells why",
+    "outbox": "has not looked for alerts to send lately; the log tells why",
+}
 
 
 class Vitals:
@@ -41,25 +50,43 @@ class Vitals:
             return self._succeeded.get(job), self._problems.get(job)
 
 
+class PartStatus(StrEnum):
+    """How a part is."""
+
+    OK = "ok"
+    FAILING = "failing"
+    ELSEWHERE = "elsewhere"
+    """Another process does it, and only that one can tell how it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """The health of one part."""
 
-    ok: bool
+    status: PartStatus
     detail: str | None = None
     last_ok: datetime | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Return whether this process has nothing to complain of."""
+        return self.status is not PartStatus.FAILING
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of the service, part by part."""
+    """The health of this process, part by part."""
 
-    parts: dict[str, Part]
+    parts: Mapping[str, Part]
 
     @property
     def ok(self) -> bool:
-        """Return whether every part is well."""
+        """Return whether every part that this process is in charge of is well."""
         return all(part.ok for part in self.parts.values())
+
+    def public(self) -> "Health":
+        """Return what everyone may know: the driver's own words name the database's address."""
+        return Health({name: _public(name, part) for name, part in self.parts.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -67,7 +94,7 @@ class Health:
             "status": "ok" if self.ok else "unhealthy",
             **{
                 name: {
-                    "status": "ok" if part.ok else "failing",
+                    "status": part.status.value,
                     "detail": part.detail,
                     "last_ok": isoformat(part.last_ok),
                 }
@@ -76,10 +103,13 @@ class Health:
         }
 
 
-def check_health(database: Database, vitals: Vitals, *, now: datetime) -> Health:
-    """Return the health of the database and of this process's jobs."""
+def check_health(
+    database: Database, vitals: Vitals, *, now: datetime, does: Collection[Work] = EVERYTHING
+) -> Health:
+    """Return the health of the database and of the jobs of a process that `does` this work."""
     parts = {"database": _database(database, now)}
-    parts |= {part: _job(vitals, job, now) for part, job in _PARTS.items()}
+    for name, job in _JOBS.items():
+        parts[name] = _job(vitals, job, now) if Work.MONITOR in does else _elsewhere(Work.MONITOR)
     return Health(parts)
 
 
@@ -87,14 +117,29 @@ def _database(database: Database, now: datetime) -> Part:
     try:
         database.ping()
     except StorageUnavailable as error:
-        return Part(ok=False, detail=str(error))
-    return Part(ok=True, last_ok=now)
+        return Part(status=PartStatus.FAILING, detail=str(error))
+    return Part(status=PartStatus.OK, last_ok=now)
 
 
 def _job(vitals: Vitals, job: str, now: datetime) -> Part:
     last_ok, problem = vitals.of(job)
     if last_ok is None:
-        return Part(ok=False, detail=problem or "has not run yet")
+        return Part(status=PartStatus.FAILING, detail=problem or "has not run yet")
     if now - last_ok > LONGEST_SILENCE:
-        return Part(ok=False, detail=problem or "has not run lately", last_ok=last_ok)
-    return Part(ok=True, detail=problem, last_ok=last_ok)
+        return Part(
+            status=PartStatus.FAILING, detail=problem or "has not run lately", last_ok=last_ok
+        )
+    return Part(status=PartStatus.OK, detail=problem, last_ok=last_ok)
+
+
+def _elsewhere(work: Work) -> Part:
+    return Part(
+        status=PartStatus.ELSEWHERE, detail=f"the processes with `serve --only {work}` tell of it"
+    )
+
+
+def _public(name: str, part: Part) -> Part:
+    if part.detail is None or part.status is PartStatus.ELSEWHERE:
+        return part
+    ok = part.status is PartStatus.OK
+    return replace(part, detail="failed once just now" if ok else _PUBLIC[name])

@@ -1,5 +1,8 @@
 """How many there are, over all projects."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from sqlalchemy import Connection, func, select
 
 from heartbeat_central.domain.state import Status
@@ -28,3 +31,20 @@ def open_incidents(connection: Connection) -> int:
     """Return the open incidents."""
     query = select(func.count()).where(incidents.c.closed_at.is_(None))
     return connection.execute(query).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Of the deliveries that wait, when the first was made and the first is due; None: none waits."""
+
+    created_at: datetime | None
+    due_at: datetime | None
+
+
+def oldest_pending(connection: Connection) -> Oldest:
+    """Return the oldest of the deliveries that wait: a look at the few that do."""
+    query = select(func.min(deliveries.c.created_at), func.min(deliveries.c.due_at)).where(
+        deliveries.c.status == "pending"
+    )
+    created_at, due_at = connection.execute(query).one()
+    return Oldest(created_at, due_at)

@@ -17,7 +17,6 @@ from werkzeug.serving import make_server
 
 from heartbeat_central.api import answer, register_api
 from heartbeat_central.api.context import ApiContext
-from heartbeat_central.services.check_health import Vitals
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.manage_api_keys import create_api_key
 from heartbeat_central.storage.engine import Database
@@ -64,7 +63,6 @@ class Api:
     port: int
     app: Flask
     world: World
-    vitals: Vitals
     key: str
     read_key: str
     rings: list[datetime] = field(default_factory=list)
@@ -136,7 +134,6 @@ def served_app(context: ApiContext) -> Flask:
 @pytest.fixture
 def api(database: Database) -> Iterator[Api]:
     world = World(database)
-    vitals = Vitals()
     rings: list[datetime] = []
     now = clock()
     key, _ = create_api_key(database, world.project_id, "tests", "write", now=now)
@@ -146,7 +143,6 @@ def api(database: Database) -> Iterator[Api]:
             sender=Sender(database, world.registry, world.secret_box, world.outbound),
             base_url=PUBLIC,
             clock=clock,
-            vitals=vitals,
             doorbell=lambda: rings.append(clock()),
         )
     )
@@ -154,7 +150,7 @@ def api(database: Database) -> Iterator[Api]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield Api(server.server_port, app, world, vitals, key, read_key, rings)
+        yield Api(server.server_port, app, world, key, read_key, rings)
     finally:
         server.shutdown()
         thread.join()

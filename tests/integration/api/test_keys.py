@@ -78,7 +78,6 @@ def test_nothing_behind_a_key_is_kept_by_caches(api: Api) -> None:
     for answer in (
         api.get("/api/applications"),
         api.get("/api/applications", headers={}),
-        api.get("/health", headers={}),
         api.delete(f"/api/applications/{application['id']}"),
     ):
         assert answer.headers["cache-control"] == "no-store"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from heartbeat_central.services.check_health import Vitals, check_health
+from heartbeat_central.domain.work import Work
+from heartbeat_central.services.check_health import PartStatus, Vitals, check_health
 from heartbeat_central.storage.engine import open_database
 from tests.support.world import START, World, at
 
@@ -40,3 +41,20 @@ def test_names_an_absent_database(tmp_path: Path) -> None:
     health = check_health(nowhere, working(), now=at(1))
     assert not health.parts["database"].ok
     nowhere.close()
+
+
+@pytest.mark.parametrize("work", [Work.RECORD, Work.WEB])
+def test_does_not_judge_what_other_processes_do(world: World, work: Work) -> None:
+    health = check_health(world.database, Vitals(), now=START, does={work})
+    assert health.ok
+    for name in ("detector", "outbox"):
+        assert health.parts[name].status is PartStatus.ELSEWHERE
+        assert "--only monitor" in str(health.parts[name].detail)
+
+
+def test_tells_the_public_no_reasons(world: World) -> None:
+    vitals = working()
+    vitals.failed("notice", "no connection to db.internal:5432")
+    shown = check_health(world.database, vitals, now=at(1)).public()
+    assert shown.ok
+    assert "db.internal" not in str(shown.as_json())

@@ -1,0 +1,67 @@
+"""What notices and tells."""
+
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from heartbeat_central.alerts.base import Outbound, SmtpDefaults, TwilioDefaults
+from heartbeat_central.alerts.http import HttpClient
+from heartbeat_central.alerts.registry import build_registry
+from heartbeat_central.monitor.jobs import Monitor
+from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.settings import Settings, resolve_secret_key
+from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.secrets import SecretBox
+from heartbeat_central.wiring.parts import Parts, clock
+
+
+def build_sender(settings: Settings, database: Database) -> Sender:
+    """Return what sends alerts."""
+    box = SecretBox([resolve_secret_key(settings)])
+    return Sender(database, build_registry(), box, _outbound(settings))
+
+
+def build_monitor(parts: Parts, sender: Sender) -> Monitor:
+    """Return the monitor, not yet started."""
+
+    def report(job: str, at: datetime, problem: str | None) -> None:
+        if problem is None:
+            parts.vitals.ok(job, at)
+        else:
+            parts.vitals.failed(job, problem)
+
+    return Monitor(
+        database=parts.database,
+        sender=sender,
+        clock=clock,
+        base_url=parts.settings.base_url,
+        check_interval=parts.settings.check_interval,
+        retention_days=parts.settings.retention_days,
+        report=report,
+    )
+
+
+def _outbound(settings: Settings) -> Outbound:
+    """Return what alert plugins may use to reach the world."""
+    return Outbound(
+        http=HttpClient(allow_private=settings.allow_private_targets),
+        operator_http=HttpClient(allow_private=True),
+        allow_private_targets=settings.allow_private_targets,
+        smtp=SmtpDefaults(
+            server=settings.smtp_server,
+            port=settings.smtp_port,
+            username=settings.smtp_username,
+            password=_plain(settings.smtp_password),
+            sender=settings.smtp_from,
+        ),
+        twilio=TwilioDefaults(
+            account_sid=settings.twilio_account_sid,
+            auth_token=_plain(settings.twilio_auth_token),
+            from_number=settings.twilio_from_number,
+            api_url=settings.twilio_api_url,
+        ),
+    )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
