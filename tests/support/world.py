@@ -16,10 +16,12 @@ from heartbeat_central.services.deliver_alerts import Sender, claim_due, deliver
 from heartbeat_central.services.detect_missed import Swept, detect_missed
 from heartbeat_central.services.manage_applications import create_application, get_application
 from heartbeat_central.services.manage_channels import create_channel
+from heartbeat_central.services.record_outcomes import record_outcomes
 from heartbeat_central.services.record_signals import Outcome, Recorded
 from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+from heartbeat_central.storage.leases import Claimed
+from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
 from heartbeat_central.storage.touches import open_touch_store
 
@@ -117,9 +119,11 @@ class World:
         return claim_due(self.database, self.bulkheads, now=at(seconds), most=most)
 
     def send(self, claimed: Claimed, seconds: float) -> DeliveryStatus:
-        """Send one claimed delivery."""
+        """Send one claimed delivery and record the outcome."""
         sender = Sender(self.database, self.registry, self.secret_box, self.outbound)
-        return deliver(sender, claimed, clock=lambda: at(seconds))
+        outcome = deliver(sender, claimed, clock=lambda: at(seconds))
+        record_outcomes(self.database, [outcome])
+        return outcome.status
 
 
 def signal(

@@ -9,6 +9,7 @@ import structlog
 
 from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.monitor.ledger import Ledger
 from heartbeat_central.services.deliver_alerts import (
     Sender,
     claim_due,
@@ -16,7 +17,8 @@ from heartbeat_central.services.deliver_alerts import (
     give_back,
     next_delivery,
 )
-from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+from heartbeat_central.storage.leases import Claimed
+from heartbeat_central.storage.outbox import DeliveryStatus
 
 SENDERS = 128
 """Threads; they start as they are needed and mostly wait for receivers."""
@@ -30,10 +32,11 @@ class Dispatcher:
     def __init__(
         self, sender: Sender, *, clock: Callable[[], datetime], on_ended: Callable[[], None]
     ) -> None:
+        """Make a dispatcher; `on_ended` is called when there may be more to start."""
         self._sender = sender
         self._clock = clock
-        self._on_ended = on_ended
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
+        self._ledger = Ledger(sender.database, on_recorded=on_ended)
         self._lock = threading.Lock()
         self._bulkheads = Bulkheads()
         self._under_way = 0
@@ -61,9 +64,10 @@ class Dispatcher:
         return None
 
     def stop(self) -> None:
-        """Let what is being sent end, give back what has not begun."""
+        """Let what is being sent end, give back what has not begun, and record it all."""
         self._stopping = True
         self._pool.shutdown(wait=True)
+        self._ledger.stop()
 
     def _deliver(self, one: Claimed) -> None:
         well = False
@@ -71,13 +75,14 @@ class Dispatcher:
             if self._stopping:
                 give_back(self._sender.database, one, now=self._clock())
                 return
-            well = deliver(self._sender, one, clock=self._clock) is not DeliveryStatus.PENDING
+            outcome = deliver(self._sender, one, clock=self._clock)
+            well = outcome.status is not DeliveryStatus.PENDING
+            self._ledger.add(outcome)
         except StorageUnavailable as error:
-            log.warning("outcome_not_recorded", delivery=str(one.uuid), reason=str(error))
+            log.warning("delivery_not_given_back", delivery=str(one.uuid), reason=str(error))
         except Exception:
             log.exception("sender_failed", delivery=str(one.uuid))
         finally:
             with self._lock:
                 self._bulkheads.ended(one.channel_id, well=well)
                 self._under_way -= 1
-            self._on_ended()

@@ -1,4 +1,4 @@
-"""Line 3, tell: claim due deliveries (commit), send each, record what came of it (commit).
+"""Line 3, tell: claim due deliveries (commit), send each, and have the outcome recorded (commit).
 
 Nothing is sent inside a transaction: a receiver that takes ten seconds holds no lock and no
 connection. A crash at any point leaves a lease that runs out; the delivery is then sent again under
@@ -6,7 +6,6 @@ the same id, so that it arrives at least once and at most once more per crash.
 """
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,19 +23,17 @@ from heartbeat_central.domain.errors import (
     DeliveryFailure,
     HeartbeatCentralError,
     PermanentFailure,
-    StorageUnavailable,
     TemporaryFailure,
 )
-from heartbeat_central.storage import outbox
+from heartbeat_central.services.record_outcomes import Outcome, record_outcomes
+from heartbeat_central.storage import leases
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.outbox import Claimed, DeliveryStatus
+from heartbeat_central.storage.leases import Claimed, Mark
+from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
 
 LEASE = timedelta(seconds=30)
 """Far longer than a send may take (10 s) with its two commits, short enough to be retried soon."""
-
-RECORDING = timedelta(seconds=15)
-"""How long an outcome is kept for a database that is away; send and recording fit the lease."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,22 +57,24 @@ def claim_due(
     others in `bulkheads` as started.
     """
     with database.write() as connection:
-        candidates = outbox.due(
+        candidates = leases.due(
             connection,
             now=now,
             most=4 * most,
             per_channel=MOST_PER_CHANNEL,
             full_channels=bulkheads.full(),
         )
-        chosen = bulkheads.choose(candidates, most=most)
+        chosen = bulkheads.choose(((one.id, one.channel_id) for one in candidates), most=most)
         wanted = []
-        for one in outbox.lease(connection, chosen, now=now, until=now + LEASE):
+        cancelled = []
+        for one in leases.lease(connection, chosen, now=now, until=now + LEASE):
             overtaken = why_overtaken(one)
             if overtaken is None:
                 wanted.append(one)
                 continue
-            outbox.mark(connection, one, status=DeliveryStatus.CANCELLED, now=now, error=overtaken)
+            cancelled.append(Mark(one, DeliveryStatus.CANCELLED, at=now, error=overtaken))
             log.info("delivery_cancelled", delivery=str(one.uuid), reason=overtaken)
+        leases.mark_many(connection, cancelled)
         return wanted
 
 
@@ -96,19 +95,13 @@ def why_overtaken(claimed: Claimed) -> str | None:
     return None
 
 
-def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) -> DeliveryStatus:
-    """Send one claimed delivery and record the outcome; return where it stands.
-
-    Raises StorageUnavailable when the outcome could not be recorded: the lease runs out and the
-    delivery is sent again under the same id.
-    """
+def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) -> Outcome:
+    """Send one claimed delivery and return what came of it, for `record_outcomes`."""
     started_at = clock()
     failure, detail = _attempt(sender, claimed, started_at)
     now = clock()
     if failure is None:
-        return _record(
-            sender.database, claimed, _Outcome(DeliveryStatus.DELIVERED, started_at, now, detail)
-        )
+        return _outcome(claimed, DeliveryStatus.DELIVERED, started_at, now, detail)
     decision = retry.decide(
         failure,
         attempt=claimed.attempt,
@@ -118,10 +111,9 @@ def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) 
     )
     match decision:
         case retry.RetryAt(at):
-            outcome = _Outcome(DeliveryStatus.PENDING, started_at, now, str(failure), at)
+            return _outcome(claimed, DeliveryStatus.PENDING, started_at, now, str(failure), at)
         case retry.GiveUp(because):
-            outcome = _Outcome(DeliveryStatus.DEAD, started_at, now, because)
-    return _record(sender.database, claimed, outcome)
+            return _outcome(claimed, DeliveryStatus.DEAD, started_at, now, because)
 
 
 def deliver_once(
@@ -129,34 +121,45 @@ def deliver_once(
 ) -> tuple[DeliveryFailure | None, str]:
     """Send one claimed delivery, record the outcome, and never try again.
 
-    Returns the failure, None when it was delivered, and what the receiver said.
+    Returns the failure, None when it was delivered, and what the receiver said. Raises
+    StorageUnavailable.
     """
     started_at = clock()
     failure, detail = _attempt(sender, claimed, started_at)
     status = DeliveryStatus.DELIVERED if failure is None else DeliveryStatus.DEAD
     said = detail if failure is None else str(failure)
-    _record(sender.database, claimed, _Outcome(status, started_at, clock(), said))
+    record_outcomes(sender.database, [_outcome(claimed, status, started_at, clock(), said)])
     return failure, detail
 
 
 def next_delivery(database: Database) -> datetime | None:
     """Return when the next delivery is due: one look at an index."""
     with database.read() as connection:
-        return outbox.earliest_due(connection)
+        return leases.earliest_due(connection)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    status: DeliveryStatus
-    started_at: datetime
-    finished_at: datetime
-    detail: str
-    """What the receiver said, or what went wrong."""
-    due_at: datetime | None = None
+def give_back(database: Database, claimed: Claimed, *, now: datetime) -> None:
+    """Return a claimed delivery unsent, due at once: the process stops before it could begin."""
+    with database.write() as connection:
+        leases.release(connection, claimed, now=now)
 
-    @property
-    def error(self) -> str | None:
-        return None if self.status is DeliveryStatus.DELIVERED else self.detail
+
+def _outcome(
+    claimed: Claimed,
+    status: DeliveryStatus,
+    started_at: datetime,
+    finished_at: datetime,
+    detail: str,
+    due_at: datetime | None = None,
+) -> Outcome:
+    return Outcome(
+        claimed=claimed,
+        status=status,
+        started_at=started_at,
+        finished_at=finished_at,
+        detail=detail,
+        due_at=due_at,
+    )
 
 
 def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryFailure | None, str]:
@@ -177,59 +180,3 @@ def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryF
         # A plugin's bug must not end the sender; it may be gone after the next upgrade.
         log.exception("plugin_failed", type=claimed.channel_type, delivery=str(claimed.uuid))
         return TemporaryFailure(f"the plugin failed: {type(error).__name__}"), ""
-
-
-def _record(database: Database, claimed: Claimed, outcome: _Outcome) -> DeliveryStatus:
-    """Record an outcome, again and again while the database is away, for as long as the lease lasts.
-
-    What was sent and not recorded is sent once more; a restart of the database is no reason for it.
-    """
-    end = time.monotonic() + RECORDING.total_seconds()
-    while True:
-        try:
-            return _record_once(database, claimed, outcome)
-        except StorageUnavailable:
-            if time.monotonic() >= end:
-                raise
-            time.sleep(0.5)
-
-
-def _record_once(database: Database, claimed: Claimed, outcome: _Outcome) -> DeliveryStatus:
-    with database.write() as connection:
-        held = outbox.mark(
-            connection,
-            claimed,
-            status=outcome.status,
-            now=outcome.finished_at,
-            due_at=outcome.due_at,
-            error=outcome.error,
-        )
-        if held:
-            outbox.add_attempt(
-                connection,
-                claimed,
-                started_at=outcome.started_at,
-                finished_at=outcome.finished_at,
-                outcome="ok" if outcome.error is None else "failed",
-                detail=outcome.detail,
-            )
-    if not held:
-        log.warning("lease_lost", delivery=str(claimed.uuid), attempt=claimed.attempt)
-        return outcome.status
-    log.info(
-        "delivery_attempted",
-        delivery=str(claimed.uuid),
-        channel=claimed.channel_id,
-        type=claimed.channel_type,
-        kind=claimed.alert.kind.value,
-        attempt=claimed.attempt,
-        status=outcome.status.value,
-        error=outcome.error,
-    )
-    return outcome.status
-
-
-def give_back(database: Database, claimed: Claimed, *, now: datetime) -> None:
-    """Return a claimed delivery unsent, due at once: the process stops before it could begin."""
-    with database.write() as connection:
-        outbox.release(connection, claimed, now=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.services.deliver_alerts import LEASE, Sender, deliver_once
-from heartbeat_central.storage import channels, outbox
+from heartbeat_central.storage import channels, leases, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def test_channel(
         channels.find(connection, project_id, channel_id)
         ids = outbox.add(connection, project_id=project_id, alert=alert, channel_ids=[channel_id])
         # Leased in the same transaction: no sender sees it as due.
-        (claimed,) = outbox.lease(connection, ids, now=now, until=now + LEASE)
+        (claimed,) = leases.lease(connection, ids, now=now, until=now + LEASE)
     failure, detail = deliver_once(sender, claimed, clock=clock)
     return TestOutcome(ok=failure is None, detail=detail if failure is None else str(failure))
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, tuple_, updat
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
+from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import incidents
 
 
@@ -25,24 +26,36 @@ class NewIncident:
 
 
 def open_many(connection: Connection, new: Sequence[NewIncident]) -> list[Incident]:
-    """Store new open incidents, of an application each, and return them in any order."""
+    """Store new open incidents, of an application each, and return them in order."""
     if not new:
         return []
-    rows = connection.execute(
-        insert(incidents).returning(incidents),
+    opened = [
+        Incident(
+            id=incident_id,
+            application_id=one.application_id,
+            reason=one.reason,
+            exit_status=one.exit_status,
+            opened_at=one.opened_at,
+            last_heartbeat_at=one.last_heartbeat_at,
+        )
+        for incident_id, one in zip(reserve(connection, incidents, len(new)), new, strict=True)
+    ]
+    connection.execute(
+        insert(incidents),
         [
             {
+                "id": incident.id,
                 "project_id": one.project_id,
-                "application_id": one.application_id,
-                "reason": one.reason.value,
-                "exit_status": one.exit_status,
-                "opened_at": one.opened_at,
-                "last_heartbeat_at": one.last_heartbeat_at,
+                "application_id": incident.application_id,
+                "reason": incident.reason.value,
+                "exit_status": incident.exit_status,
+                "opened_at": incident.opened_at,
+                "last_heartbeat_at": incident.last_heartbeat_at,
             }
-            for one in new
+            for incident, one in zip(opened, new, strict=True)
         ],
     )
-    return [to_incident(row) for row in rows]
+    return opened
 
 
 def close_open(connection: Connection, application_id: int, at: datetime) -> None:

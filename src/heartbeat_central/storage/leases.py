@@ -1,0 +1,280 @@
+"""Deliveries on their way: claimed under a lease, and marked with what came of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, literal, select, update
+
+from heartbeat_central.domain.alert import Alert
+from heartbeat_central.storage.outbox import DeliveryStatus
+from heartbeat_central.storage.tables import (
+    alerts,
+    applications,
+    channels,
+    deliveries,
+    delivery_attempts,
+    incidents,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery under lease, with all that sending it needs."""
+
+    id: int
+    uuid: UUID
+    attempt: int
+    """The fencing token: a mark with an older one is ignored."""
+    alert: Alert
+    channel_id: int
+    channel_type: str
+    channel_is_active: bool
+    sealed_config: str
+    application_id: int | None
+    application_exists: bool
+    incident_open: bool
+    first_attempt_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A delivery that may be claimed."""
+
+    id: int
+    channel_id: int
+    application_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a claimed delivery is to stand."""
+
+    claimed: Claimed
+    status: DeliveryStatus
+    _: KW_ONLY
+    at: datetime
+    due_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt, as it is stored."""
+
+    delivery_id: int
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    outcome: str
+    """`ok` or `failed`."""
+    detail: str
+
+
+def due(
+    connection: Connection,
+    *,
+    now: datetime,
+    most: int,
+    per_channel: int,
+    full_channels: Collection[int] = (),
+) -> list[Due]:
+    """Return up to `most` due deliveries, oldest first.
+
+    At most `per_channel` of one channel, so that its backlog hides nobody else's; none of
+    `full_channels`. An alert of an application waits for an earlier one to the same channel that is
+    due or under way: `up` must not overtake `down`.
+    """
+    ranked = (
+        select(
+            deliveries.c.id,
+            deliveries.c.channel_id,
+            deliveries.c.application_id,
+            func.row_number()
+            .over(partition_by=deliveries.c.channel_id, order_by=deliveries.c.id)
+            .label("place"),
+        )
+        .where(
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+            deliveries.c.due_at <= now,
+            deliveries.c.channel_id.not_in(full_channels),
+        )
+        .subquery()
+    )
+    rows = connection.execute(
+        select(ranked.c.id, ranked.c.channel_id, ranked.c.application_id)
+        .where(ranked.c.place <= per_channel)
+        .order_by(ranked.c.id)
+        .limit(most)
+    )
+    first = _under_way(connection, now)
+    found = []
+    for row in rows:
+        about = (row.channel_id, row.application_id)
+        if row.application_id is None or first.setdefault(about, row.id) >= row.id:
+            found.append(Due(row.id, row.channel_id, row.application_id))
+    return found
+
+
+def _under_way(connection: Connection, now: datetime) -> dict[tuple[int, int], int]:
+    """Return the first delivery that some node is sending now, by channel and application.
+
+    Not a condition of the query above: as a join it was a matter of luck with the planner's
+    statistics, which know nothing of an outage that began a second ago.
+    """
+    first: dict[tuple[int, int], int] = {}
+    for row in connection.execute(
+        select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.application_id).where(
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+            # A lease that has not run out is due later as well: what the index is on.
+            deliveries.c.due_at > now,
+            deliveries.c.leased_until > now,
+            deliveries.c.application_id.is_not(None),
+        )
+    ):
+        about = (row.channel_id, row.application_id)
+        first[about] = min(first.get(about, row.id), row.id)
+    return first
+
+
+def lease(
+    connection: Connection, ids: Sequence[int], *, now: datetime, until: datetime
+) -> list[Claimed]:
+    """Lease those of these deliveries that no other node has taken meanwhile, and return them."""
+    if not ids:
+        return []
+    free = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.id.in_(ids),
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+            deliveries.c.due_at <= now,
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(skip_locked=True)
+    )
+    mine = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(free))
+        .values(
+            attempt=deliveries.c.attempt + 1,
+            due_at=until,
+            leased_until=until,
+            first_attempt_at=func.coalesce(
+                deliveries.c.first_attempt_at, literal(now, deliveries.c.first_attempt_at.type)
+            ),
+        )
+        .returning(deliveries.c.id)
+    ).scalars()
+    rows = connection.execute(_WITH_ALL.where(deliveries.c.id.in_(list(mine))))
+    return [_claimed(row, now) for row in rows]
+
+
+_WITH_ALL = (
+    select(
+        deliveries,
+        alerts.c.snapshot,
+        channels.c.type.label("channel_type"),
+        channels.c.is_active.label("channel_is_active"),
+        channels.c.config.label("sealed_config"),
+        applications.c.id.is_not(None).label("application_exists"),
+        and_(incidents.c.id.is_not(None), incidents.c.closed_at.is_(None)).label("incident_open"),
+    )
+    .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
+    .join(channels, channels.c.id == deliveries.c.channel_id)
+    .outerjoin(applications, applications.c.id == deliveries.c.application_id)
+    .outerjoin(incidents, incidents.c.id == alerts.c.incident_id)
+    .order_by(deliveries.c.id)
+)
+
+
+def earliest_due(connection: Connection) -> datetime | None:
+    """Return when the next pending delivery is due; None when there is none."""
+    return connection.execute(
+        select(func.min(deliveries.c.due_at)).where(
+            deliveries.c.status == DeliveryStatus.PENDING.value
+        )
+    ).scalar()
+
+
+def mark_many(connection: Connection, marks: Sequence[Mark]) -> set[int]:
+    """Record where claimed deliveries stand; return the ids of those whose lease was still theirs.
+
+    The others are under a newer lease of another node, whose outcome is the one that counts.
+    """
+    if not marks:
+        return set()
+    attempts = _pending_attempts(connection, [mark.claimed.id for mark in marks])
+    held = [mark for mark in marks if attempts.get(mark.claimed.id) == mark.claimed.attempt]
+    if held:
+        connection.execute(
+            _MARK,
+            [
+                {
+                    "of": mark.claimed.id,
+                    "new_status": mark.status.value,
+                    "new_due_at": mark.due_at,
+                    "new_finished_at": None if mark.status is DeliveryStatus.PENDING else mark.at,
+                    "new_last_error": mark.error,
+                }
+                for mark in held
+            ],
+        )
+    return {mark.claimed.id for mark in held}
+
+
+_MARK = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of"))
+    .values(
+        leased_until=None,
+        **{
+            column: bindparam(f"new_{column}")
+            for column in ("status", "due_at", "finished_at", "last_error")
+        },
+    )
+)
+
+
+def _pending_attempts(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
+    rows = connection.execute(
+        select(deliveries.c.id, deliveries.c.attempt)
+        .where(deliveries.c.id.in_(ids), deliveries.c.status == DeliveryStatus.PENDING.value)
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    )
+    return {row.id: row.attempt for row in rows}
+
+
+def add_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
+    """Store what came of attempts."""
+    if attempts:
+        connection.execute(insert(delivery_attempts), [asdict(one) for one in attempts])
+
+
+def release(connection: Connection, claimed: Claimed, *, now: datetime) -> None:
+    """Give a claimed delivery back unsent, due at once; the attempt does not count."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == claimed.id, deliveries.c.attempt == claimed.attempt)
+        .values(due_at=now, leased_until=None)
+    )
+
+
+def _claimed(row: Row[Any], now: datetime) -> Claimed:
+    return Claimed(
+        id=row.id,
+        uuid=row.uuid,
+        attempt=row.attempt,
+        alert=Alert.from_json(row.snapshot),
+        channel_id=row.channel_id,
+        channel_type=row.channel_type,
+        channel_is_active=row.channel_is_active,
+        sealed_config=row.sealed_config,
+        application_id=row.application_id,
+        application_exists=bool(row.application_exists),
+        incident_open=bool(row.incident_open),
+        first_attempt_at=row.first_attempt_at or now,
+    )
