@@ -66,8 +66,13 @@ def test_a_lapse_and_a_recovery_are_each_told_once(
     assert up["incident"]["closed_at"] is not None
     assert up["delivery_id"] != down["delivery_id"]
 
-    deliveries = service.api("GET", f"/channels/{application['channels'][0]}/deliveries")
-    assert [one["status"] for one in deliveries] == ["delivered", "delivered"]
+    path = f"/channels/{application['channels'][0]}/deliveries"
+
+    def recorded() -> bool:
+        return [one["status"] for one in service.api("GET", path)] == ["delivered", "delivered"]
+
+    # A receiver knows of a delivery before it is recorded as delivered.
+    wait_until(recorded, "both deliveries to be recorded")
 
 
 def test_what_was_answered_before_a_kill_is_in_the_history(

@@ -8,7 +8,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from heartbeat_central.monitor.dispatcher import Dispatcher
-from heartbeat_central.monitor.pace import PacedJob
+from heartbeat_central.monitor.pace import PacedJob, shut_down
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.manage_accounts import prune_sessions
@@ -78,9 +78,11 @@ class Monitor:
             report=report,
         )
 
+        self._jobs = (self._notice, self._tell, self._rolling_up, self._housekeeping)
+
     def start(self) -> None:
         """Begin to notice and to tell."""
-        for job in (self._notice, self._tell, self._rolling_up, self._housekeeping):
+        for job in self._jobs:
             job.start()
         self._scheduler.start()
 
@@ -95,7 +97,7 @@ class Monitor:
 
     def stop(self) -> None:
         """End the running jobs and let what is being sent end."""
-        self._scheduler.shutdown(wait=True)
+        shut_down(self._scheduler, self._jobs)
         self._dispatcher.stop()
 
     def _detect(self) -> datetime | None:

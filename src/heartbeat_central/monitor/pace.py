@@ -1,7 +1,7 @@
 """A job that runs when something is due, when it is rung for, and once a second to look."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import structlog
@@ -42,6 +42,7 @@ class PacedJob:
         self._report = report
         self._rung = threading.Event()
         self._alone = threading.Lock()
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Put the job on the scheduler, to run at once."""
@@ -60,10 +61,16 @@ class PacedJob:
         self._rung.set()
         self._next_run(self._clock())
 
+    def stop(self) -> None:
+        """Run no more; return once the run under way has ended."""
+        self._stopping.set()
+        with self._alone:
+            return
+
     def _run(self) -> None:
         # A run that finds another under way leaves its ring to that one, which looks for it after
         # it has let go of the lock: so no ring is lost, and no two runs overlap.
-        while self._alone.acquire(blocking=False):
+        while not self._stopping.is_set() and self._alone.acquire(blocking=False):
             try:
                 self._rung.clear()
                 wanted = self._once()
@@ -99,3 +106,12 @@ class PacedJob:
         except JobLookupError:
             # The scheduler is stopping.
             return
+
+
+def shut_down(scheduler: BackgroundScheduler, jobs: Iterable[PacedJob]) -> None:
+    """Stop the scheduler and its jobs; return once the runs under way have ended."""
+    # Were the scheduler to wait for them, it would do so under the lock that a job which ends needs
+    # to say when it wants to run next, for ever.
+    scheduler.shutdown(wait=False)
+    for job in jobs:
+        job.stop()

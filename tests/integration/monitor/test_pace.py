@@ -8,7 +8,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from heartbeat_central.domain.errors import StorageUnavailable
-from heartbeat_central.monitor.pace import PacedJob
+from heartbeat_central.monitor.pace import PacedJob, shut_down
 
 AN_HOUR = 3600.0
 
@@ -17,6 +17,7 @@ class Job:
     """Counts its runs; the test says what each wants next, and may hold it."""
 
     def __init__(self, scheduler: BackgroundScheduler) -> None:
+        self.scheduler = scheduler
         self.runs = threading.Semaphore(0)
         self.open = threading.Event()
         self.open.set()
@@ -55,7 +56,8 @@ def job() -> Iterator[Job]:
     scheduler.start()
     yield running
     running.open.set()
-    scheduler.shutdown(wait=True)
+    if scheduler.running:
+        shut_down(scheduler, [running.paced])
 
 
 def test_runs_at_once_and_when_it_wants_to(job: Job) -> None:
@@ -97,3 +99,19 @@ def test_a_run_that_fails_is_reported_and_the_next_one_comes(job: Job, error: Ex
     assert job.ran()
     assert job.reports[0] is not None
     assert job.reports[1] is None
+
+
+def test_stopping_waits_for_a_run_that_has_yet_to_say_when_it_wants_the_next(job: Job) -> None:
+    job.open.clear()
+    job.wanted = datetime.now(UTC) + timedelta(seconds=60)
+    job.paced.start()
+    assert job.ran()
+    stopping = threading.Thread(target=shut_down, args=(job.scheduler, [job.paced]), daemon=True)
+    stopping.start()
+    stopping.join(0.2)
+    assert stopping.is_alive(), "the run has not ended"
+    job.open.set()
+    stopping.join(10)
+    assert not stopping.is_alive()
+    job.paced.ring()
+    assert not job.runs.acquire(timeout=0.1)
