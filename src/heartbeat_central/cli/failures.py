@@ -2,7 +2,6 @@
 
 import errno
 import socket
-import sqlite3
 
 from heartbeat_central.domain.errors import (
     Conflict,
@@ -36,12 +35,15 @@ _BINDING = {
     "0.0.0.0 for all of them",
 }
 
+_RESTORE = "put it back from a backup, or point DATABASE_URL or HEARTBEAT_DATA_DIR to another"
 _OPENING = {
     "unable to open database file": "DATABASE_URL must name a file in a folder that is there and "
     "that this user may write in",
     "attempt to write a readonly database": "mend the owner and mode of the file and its folder",
     "database is locked": "another program is writing to the file; try again, or stop that one",
     "database or disk is full": "make room on the disk",
+    "file is not a database": _RESTORE,
+    "database disk image is malformed": _RESTORE,
 }
 """What helps against SQLite's own words."""
 
@@ -96,12 +98,6 @@ def explain(error: Exception) -> str | None:
 
 def _of_the_database(error: object) -> str | None:
     """Return what to tell of a driver's error that an operator can cause; None for any other."""
-    # The class itself: its subclasses, such as IntegrityError, would be bugs of ours.
-    if type(error) is sqlite3.DatabaseError:
-        return (
-            f"The SQLite file can't be used ({error}); put it back from a backup, or point "
-            "DATABASE_URL or HEARTBEAT_DATA_DIR to another."
-        )
     # insufficient_privilege: since PostgreSQL 15 only a database's owner may make tables in it.
     if getattr(error, "sqlstate", None) == "42501":
         reason = (str(error).strip().splitlines() or ["permission denied"])[0]

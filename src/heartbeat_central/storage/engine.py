@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -29,17 +30,26 @@ CONNECT_TIMEOUT = 2
 STATEMENT_TIMEOUT = 30
 """Seconds after which PostgreSQL ends a statement of ours; none of them should take one."""
 
+_DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_INTERNAL_ERROR = "XX"
+"""A class of PostgreSQL's error codes: damaged files among them."""
+_READ_ONLY_POSTGRESQL = frozenset({"25006"})
+"""read_only_sql_transaction: after a failover this may still be the standby."""
+
 
 class Database:
     """An engine and its transactions. One per process; safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
+        event.listen(engine, "handle_error", _leave_when_unusable)
         self.engine = engine
         self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and instant; its own busy handler sleeps.
         self._writing: AbstractContextManager[Any] = (
             threading.Lock() if self.dialect == "sqlite" else nullcontext()
         )
+        self._file = Path(engine.url.database or "") if self.dialect == "sqlite" else None
+        self._file_was_there = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -47,6 +57,7 @@ class Database:
 
         Raises StorageUnavailable when the database can't be reached.
         """
+        self._look_for_file()
         with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -56,6 +67,7 @@ class Database:
 
         Raises StorageUnavailable when the database can't be reached or refuses; nothing is stored.
         """
+        self._look_for_file()
         with (
             _translated(),
             self._writing,
@@ -67,12 +79,29 @@ class Database:
 
     def ping(self) -> None:
         """Return when the database answers. Raises StorageUnavailable."""
+        # SQLite answers `SELECT 1` without a look at its file.
+        query = "SELECT count(*) FROM sqlite_master" if self.dialect == "sqlite" else "SELECT 1"
         with self.read() as connection:
-            connection.execute(text("SELECT 1"))
+            connection.execute(text(query))
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+    def _look_for_file(self) -> None:
+        """Raise StorageUnavailable when SQLite's file was there and is not any more.
+
+        Open connections would go on writing to a file that has no name, and that nobody finds again
+        after the next start.
+        """
+        if self._file is None:
+            return
+        if self._file.exists():
+            self._file_was_there = True
+        elif self._file_was_there:
+            # A file that is put back is opened afresh.
+            self.engine.dispose()
+            raise StorageUnavailable(f"the file {self._file} is gone")
 
 
 def open_database(url: str, *, pool_size: int = 10) -> Database:
@@ -163,9 +192,24 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
     )
 
 
+def _leave_when_unusable(context: ExceptionContext) -> None:
+    """Count a damaged or read-only database as a lost connection: what is put right is opened afresh."""
+    if _is_unusable(context.original_exception):
+        context.is_disconnect = True
+
+
+def _is_unusable(error: BaseException) -> bool:
+    # The drivers have no one class for these.
+    if isinstance(error, sqlite3.Error):
+        # The primary result code is in the low byte: https://www.sqlite.org/rescode.html
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED_SQLITE
+    state = getattr(error, "sqlstate", None) or ""
+    return state in _READ_ONLY_POSTGRESQL or state.startswith(_INTERNAL_ERROR)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn a lost, busy, full or absent database into the one error that callers know."""
+    """Turn a lost, busy, full, damaged or absent database into the one error that callers know."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
