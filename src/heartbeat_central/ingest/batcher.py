@@ -19,10 +19,12 @@ from heartbeat_central.services.record_signals import Outcome, Recorded
 LONGEST_QUEUE = 20_000
 """Signals that may wait. More than the database takes in the time a client waits helps nobody."""
 LARGEST_BATCH = 1_000
-LONGEST_COMMIT = 5.0
-"""Seconds until a database that says nothing at all counts as absent."""
-_LOOK = 0.5
+LONGEST_COMMIT = 1.5
+"""Seconds until a database that says nothing at all counts as absent. A commit takes milliseconds,
+and clients give up after a few seconds."""
+_LOOK = 0.1
 """Seconds between two looks for one."""
+_NO_ANSWER = "the database does not answer"
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +61,13 @@ class Batcher:
     async def submit(self, signal: Signal) -> Outcome:
         """Return the signal's outcome, once it is committed.
 
-        Raises StorageUnavailable at once when the queue is full, and when the database can't take
-        the batch.
+        Raises StorageUnavailable when the queue is full, when the database can't take the batch, and
+        when it does not answer within LONGEST_COMMIT. Its words may be shown to anybody.
         """
         if self._queue.qsize() >= LONGEST_QUEUE:
             raise StorageUnavailable("too many heartbeats wait to be stored")
         if self.is_stuck:
-            raise StorageUnavailable("the database does not answer")
+            raise StorageUnavailable(_NO_ANSWER)
         if self._stopping or self._loop is None:
             raise StorageUnavailable("the service is stopping")
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -111,7 +113,7 @@ class Batcher:
         committing = self._committing
         if committing is None or not self.is_stuck:
             return
-        waiting = list(committing[1])
+        waiting = [one for one in committing[1] if not one[1].done()]
         while True:
             try:
                 one = self._queue.get_nowait()
@@ -121,20 +123,22 @@ class Batcher:
                 self._queue.put(None)
                 break
             waiting.append(one)
-        _refuse(waiting, StorageUnavailable("the database does not answer"))
+        if waiting:
+            log.error("database_stuck", refused=len(waiting))
+            _refuse(waiting, _NO_ANSWER)
 
     def _store(self, batch: list[Waiting]) -> None:
         assert self._loop is not None
         try:
             recorded = self._record([signal for signal, _ in batch])
         except StorageUnavailable as error:
+            # Its own words name the database's address.
             log.warning("heartbeats_refused", count=len(batch), reason=str(error))
-            self._loop.call_soon_threadsafe(_refuse, batch, error)
+            self._loop.call_soon_threadsafe(_refuse, batch, "the database can't be used now")
             return
-        except Exception as error:
+        except Exception:
             log.exception("batch_failed", count=len(batch))
-            unavailable = StorageUnavailable(f"the batch failed: {type(error).__name__}")
-            self._loop.call_soon_threadsafe(_refuse, batch, unavailable)
+            self._loop.call_soon_threadsafe(_refuse, batch, "something failed here")
             return
         self._loop.call_soon_threadsafe(_release, batch, recorded.outcomes)
         if recorded.wake:
@@ -148,7 +152,8 @@ def _release(batch: list[Waiting], outcomes: Sequence[Outcome]) -> None:
             future.set_result(outcome)
 
 
-def _refuse(batch: list[Waiting], error: StorageUnavailable) -> None:
+def _refuse(batch: list[Waiting], why: str) -> None:
     for _, future in batch:
         if not future.done():
-            future.set_exception(error)
+            # One of its own each: an exception keeps the frames of all who raise it.
+            future.set_exception(StorageUnavailable(why))

@@ -1,23 +1,24 @@
 """The ASGI application in front: heartbeats here, live updates here, every other path to Flask."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from heartbeat_central.domain.errors import Invalid, StorageUnavailable
 from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.ingest.batcher import Batcher
 from heartbeat_central.ingest.clients import ClientAddress
 from heartbeat_central.ingest.parse import parse_path, parse_signal
+from heartbeat_central.ingest.responses import (
+    NO_STORE,
+    AsgiApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    respond_with_problem,
+)
 from heartbeat_central.services.record_signals import Outcome
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1024 * 1024
 """Bytes; a request with more is refused with 413."""
@@ -26,8 +27,6 @@ RETRY_AFTER = b"2"
 
 _METHODS = ("GET", "HEAD", "POST")
 _JSON = (b"content-type", b"application/json")
-_PROBLEM = (b"content-type", b"application/problem+json")
-_NO_STORE = (b"cache-control", b"no-store")
 _BEGIN = b'{"status":"ok","timestamp":"'
 _BEGIN_PAUSED = b'{"status":"paused","timestamp":"'
 _END = b'"}'
@@ -93,18 +92,22 @@ class Edge:
         received_at = self._clock()
         method: str = scope["method"]
         if method not in _METHODS:
-            await _problem(send, 405, "use GET, HEAD or POST", (b"allow", b"GET, HEAD, POST"))
+            await respond_with_problem(
+                scope, send, 405, "use GET, HEAD or POST", (b"allow", b"GET, HEAD, POST")
+            )
             return
         try:
-            body = b"" if method != "POST" and not _has_body(scope) else await _read_body(receive)
+            body = await _read_body(scope, receive)
         except BodyTooLarge:
-            await _problem(send, 413, "the body may have 1 MiB at most; send the end of your log")
+            await respond_with_problem(
+                scope, send, 413, "the body may have 1 MiB at most; send the end of your log"
+            )
             return
         except ClientGone:
             return
         target = parse_path(scope["path"])
         if target is None:
-            await _not_found(send, method)
+            await _not_found(scope, send)
             return
         try:
             signal = parse_signal(
@@ -119,17 +122,17 @@ class Edge:
             )
             outcome = await self._batcher.submit(signal)
         except Invalid as invalid:
-            await _problem(send, 400, str(invalid))
+            await respond_with_problem(scope, send, 400, str(invalid))
             return
         except StorageUnavailable as unavailable:
-            await _unavailable(send, str(unavailable))
+            await _unavailable(scope, send, str(unavailable))
             return
-        await _answer(send, outcome, received_at, method)
+        await _answer(scope, send, outcome, received_at)
 
 
 def _start(begin: bytes) -> Message:
     length = len(begin) + _LENGTH_OF_TIMESTAMP + len(_END)
-    headers = [(b"content-length", str(length).encode()), _JSON, _NO_STORE]
+    headers = [(b"content-length", str(length).encode()), _JSON, NO_STORE]
     return {"type": "http.response.start", "status": 200, "headers": headers}
 
 
@@ -138,19 +141,19 @@ _STORED = _start(_BEGIN)
 _STORED_PAUSED = _start(_BEGIN_PAUSED)
 
 
-async def _answer(send: Send, outcome: Outcome, received_at: datetime, method: str) -> None:
+async def _answer(scope: Scope, send: Send, outcome: Outcome, received_at: datetime) -> None:
     match outcome:
         case Outcome.STORED:
             begin, start = _BEGIN, _STORED
         case Outcome.PAUSED:
             begin, start = _BEGIN_PAUSED, _STORED_PAUSED
         case Outcome.UNKNOWN:
-            await _not_found(send, method)
+            await _not_found(scope, send)
             return
         case Outcome.FAILED:
-            await _unavailable(send, "this heartbeat could not be stored")
+            await _unavailable(scope, send, "this heartbeat could not be stored")
             return
-    body = b"" if method == "HEAD" else begin + _timestamp(received_at) + _END
+    body = b"" if scope["method"] == "HEAD" else begin + _timestamp(received_at) + _END
     await send(start)
     await send({"type": "http.response.body", "body": body})
 
@@ -161,40 +164,25 @@ def _timestamp(received_at: datetime) -> bytes:
     return text.encode()
 
 
-async def _not_found(send: Send, method: str) -> None:
+async def _not_found(scope: Scope, send: Send) -> None:
     # One answer for malformed, unknown and deleted, so that nobody can tell which uuids exist.
-    await _problem(send, 404, "no application has this heartbeat URL", empty=method == "HEAD")
+    await respond_with_problem(scope, send, 404, "no application has this heartbeat URL")
 
 
-async def _unavailable(send: Send, why: str) -> None:
-    await _problem(send, 503, f"not stored, try again: {why}", (b"retry-after", RETRY_AFTER))
+async def _unavailable(scope: Scope, send: Send, why: str) -> None:
+    await respond_with_problem(
+        scope, send, 503, f"not stored, try again: {why}", (b"retry-after", RETRY_AFTER)
+    )
 
 
-async def _problem(
-    send: Send, status: int, detail: str, *headers: tuple[bytes, bytes], empty: bool = False
-) -> None:
-    problem = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
-    await _respond(send, status, json.dumps(problem).encode(), _PROBLEM, *headers, empty=empty)
-
-
-_TITLES = {
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    413: "Content Too Large",
-    503: "Service Unavailable",
-}
-
-
-async def _respond(
-    send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes], empty: bool = False
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
-    await send({"type": "http.response.body", "body": b"" if empty else body})
-
-
-async def _read_body(receive: Receive) -> bytes:
+async def _read_body(scope: Scope, receive: Receive) -> bytes:
+    """Return the whole body. Raises BodyTooLarge as soon as that is known, ClientGone."""
+    length = _declared_length(scope)
+    if length == 0:
+        return b""
+    if length is not None and length > LARGEST_BODY:
+        # Who asks with `Expect: 100-continue` is spared the sending.
+        raise BodyTooLarge
     chunks = []
     size = 0
     while True:
@@ -210,13 +198,19 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-def _has_body(scope: Scope) -> bool:
-    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+def _declared_length(scope: Scope) -> int | None:
+    """Return the bytes of the body as its headers say, None when it comes in chunks."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+        if name == b"transfer-encoding":
+            return None
+    return 0
 
 
 def _user_agent(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            text: str = value.decode("latin-1")
+            text: str = value.decode("utf-8", "replace")
             return text
     return None

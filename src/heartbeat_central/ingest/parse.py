@@ -72,10 +72,15 @@ def parse_signal(
     """
     rid = None
     if query:
-        values = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+        # Bytes that are no UTF-8 come through as lone surrogates, and back into the same bytes.
+        values = parse_qs(
+            query.decode("utf-8", "surrogateescape"),
+            keep_blank_values=True,
+            errors="surrogateescape",
+        )
         rid = _rid(values.get("rid"))
         if not body and values.get("msg"):
-            body = values["msg"][0].encode("utf-8", "replace")
+            body = values["msg"][0].encode("utf-8", "surrogateescape")
     return Signal(
         uuid=target.uuid,
         kind=target.kind,

@@ -100,6 +100,32 @@ async def test_an_unstored_batch_is_refused_and_the_next_one_tried(error: Except
     await batcher.stop()
 
 
+async def test_a_writer_that_is_stuck_does_not_keep_the_service_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "LONGEST_COMMIT", 0.2)
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    waiting = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    await asyncio.wait_for(batcher.stop(), 2)
+    with pytest.raises(StorageUnavailable):
+        await waiting
+    store.open.set()
+
+
+async def test_what_is_told_to_anybody_names_no_address() -> None:
+    store = Store()
+    batcher = await running(store)
+    for error in (StorageUnavailable("connection to 10.0.0.7 refused"), RuntimeError("10.0.0.7")):
+        store.error = error  # as a driver words it
+        with pytest.raises(StorageUnavailable) as caught:
+            await batcher.submit(signal())
+        assert "10.0.0.7" not in str(caught.value)
+    await batcher.stop()
+
+
 async def test_stopping_stores_what_waits() -> None:
     store = Store()
     batcher = await running(store)
