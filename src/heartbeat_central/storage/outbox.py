@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     delete,
     exists,
+    func,
     insert,
     select,
 )
@@ -20,8 +21,10 @@ from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import (
     alerts,
+    applications,
     channels,
     deliveries,
+    delivery_attempts,
     subscriptions,
 )
 
@@ -45,6 +48,8 @@ class Delivery:
     uuid: UUID
     kind: AlertKind
     application_id: int | None
+    application_name: str | None
+    """What it is called now; None when it is deleted, and for what is about no one application."""
     incident_id: int | None
     status: DeliveryStatus
     attempts: int
@@ -75,8 +80,9 @@ def page(
 ) -> list[Delivery]:
     """Return up to `limit` deliveries of a channel, newest first, with ids below `before_id`."""
     query = (
-        select(deliveries, alerts.c.kind, alerts.c.incident_id)
+        select(deliveries, alerts.c.kind, alerts.c.incident_id, applications.c.name)
         .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .outerjoin(applications, applications.c.id == deliveries.c.application_id)
         .where(deliveries.c.channel_id == channel_id)
     )
     if before_id is not None:
@@ -88,6 +94,7 @@ def page(
             uuid=row.uuid,
             kind=AlertKind(row.kind),
             application_id=row.application_id,
+            application_name=row.name,
             incident_id=row.incident_id,
             status=DeliveryStatus(row.status),
             attempts=row.attempt,
@@ -98,6 +105,11 @@ def page(
         )
         for row in rows
     ]
+
+
+def last_attempt(connection: Connection) -> int | None:
+    """Return what differs once a delivery of any project was attempted again."""
+    return connection.execute(select(func.max(delivery_attempts.c.id))).scalar()
 
 
 @dataclass(frozen=True, slots=True)

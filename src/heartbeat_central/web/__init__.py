@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 from heartbeat_central.web import accounts, api_keys, applications, channels, dashboard
 from heartbeat_central.web.context import WebContext
 from heartbeat_central.web.problems import error_page
+from heartbeat_central.web.query import ID, IdConverter
 from heartbeat_central.web.rendering import prepare_templates
 from heartbeat_central.web.security import protect_from_forgery, with_security_headers
 from heartbeat_central.web.session import SESSION_COOKIE, require_sign_in
@@ -25,6 +26,7 @@ def register_web(app: Flask, context: WebContext) -> None:
         SESSION_COOKIE_SECURE=context.is_https,
         PERMANENT_SESSION_LIFETIME=timedelta(days=30),
     )
+    app.url_map.converters[ID] = IdConverter
     prepare_templates(app)
     web = Blueprint(
         "web",

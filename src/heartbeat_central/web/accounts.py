@@ -26,7 +26,6 @@ from heartbeat_central.web.session import (
 )
 
 blueprint = Blueprint("accounts", __name__)
-_limiter = use.SignInLimiter()
 
 
 @blueprint.get("/setup")
@@ -71,7 +70,7 @@ def check() -> ResponseReturnValue:
     wanted = safe_path(request.form.get("next"))
     status = 401
     try:
-        _limiter.hit(email, request.remote_addr or "")
+        context().sign_ins.hit(email, request.remote_addr or "")
         token = use.sign_in(
             context().database, email, request.form.get("password", ""), now=context().clock()
         )

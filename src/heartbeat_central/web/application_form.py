@@ -140,7 +140,8 @@ def _seconds(
     """Return an amount in seconds; on nonsense note the error and go on with `otherwise`."""
     try:
         seconds = float(text.strip().replace(",", ".")) * UNITS.get(unit, 1)
-        if seconds.is_integer() and abs(seconds) < 1e12:
+        # How much is too much is for the rules to say. Infinity and NaN raise.
+        if int(seconds) == seconds:
             return int(seconds)
         message = "must be a whole number of seconds"
     except (ValueError, OverflowError):

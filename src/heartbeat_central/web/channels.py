@@ -17,45 +17,38 @@ from heartbeat_central.web.context import context
 from heartbeat_central.web.query import ID, id_of
 from heartbeat_central.web.session import project_id
 
-blueprint = Blueprint("channels", __name__, url_prefix="/channels")
+blueprint = Blueprint("channels", __name__)
 
 PAGE = 50
 DELIVERIES = 25
 
 
-@blueprint.get("")
+@blueprint.get("/channels")
 def index() -> ResponseReturnValue:
     """List the channels."""
-    rows = use.list_channels(
-        context().database,
-        project_id(),
-        limit=PAGE + 1,
-        before_id=id_of("before"),
-        registry=context().registry,
-        secret_box=context().secret_box,
-    )
-    return render_template(
-        "channels/index.html",
-        channels=rows[:PAGE],
-        labels=_labels(),
-        next_before=rows[PAGE - 1].id if len(rows) > PAGE else None,
-    )
+    return render_template("channels/index.html", **_listing())
 
 
-@blueprint.get("/new")
+@blueprint.get("/fragments/channels")
+def list_fragment() -> ResponseReturnValue:
+    """Return the list alone."""
+    return render_template("channels/_list.html", **_listing())
+
+
+@blueprint.get("/channels/new")
 def choose() -> ResponseReturnValue:
     """Let people choose where alerts should go."""
     return render_template("channels/choose.html", plugins=context().registry.all())
 
 
-@blueprint.get("/new/<plugin_type>")
+@blueprint.get("/channels/new/<plugin_type>")
 def new(plugin_type: str) -> ResponseReturnValue:
     """Show the form of that plugin."""
     plugin = _plugin(plugin_type)
     return _form_page(plugin, None, name="", is_active=True, texts={}, errors={})
 
 
-@blueprint.post("/new/<plugin_type>")
+@blueprint.post("/channels/new/<plugin_type>")
 def create(plugin_type: str) -> ResponseReturnValue:
     """Save the channel and show its page, where it can be tested."""
     plugin = _plugin(plugin_type)
@@ -83,30 +76,19 @@ def create(plugin_type: str) -> ResponseReturnValue:
     return redirect(_url(channel.id), 303)
 
 
-@blueprint.get(f"/<{ID}:channel_id>")
+@blueprint.get(f"/channels/<{ID}:channel_id>")
 def show(channel_id: int) -> ResponseReturnValue:
     """Show one channel and what was sent through it."""
-    channel = _get(channel_id)
-    rows = deliveries_page(
-        context().database,
-        project_id(),
-        channel_id,
-        limit=DELIVERIES + 1,
-        before_id=id_of("before"),
-    )
-    fields = _fields(channel)
-    return render_template(
-        "channels/show.html",
-        channel=channel,
-        labels=_labels(),
-        titles={field.name: field.label for field in fields},
-        texts=forms.texts_of(fields, channel.config),
-        deliveries=rows[:DELIVERIES],
-        next_before=rows[DELIVERIES - 1].id if len(rows) > DELIVERIES else None,
-    )
+    return render_template("channels/show.html", **_details(_get(channel_id)))
 
 
-@blueprint.get(f"/<{ID}:channel_id>/edit")
+@blueprint.get(f"/fragments/channels/<{ID}:channel_id>")
+def fragment(channel_id: int) -> ResponseReturnValue:
+    """Return the live part of that page alone."""
+    return render_template("channels/_details.html", **_details(_get(channel_id)))
+
+
+@blueprint.get(f"/channels/<{ID}:channel_id>/edit")
 def edit(channel_id: int) -> ResponseReturnValue:
     """Show the form filled with what is stored; secrets are masked."""
     channel = _get(channel_id)
@@ -117,7 +99,7 @@ def edit(channel_id: int) -> ResponseReturnValue:
     )
 
 
-@blueprint.post(f"/<{ID}:channel_id>/edit")
+@blueprint.post(f"/channels/<{ID}:channel_id>/edit")
 def change(channel_id: int) -> ResponseReturnValue:
     """Save what was changed; a secret that is still masked stays as it is stored."""
     channel = _get(channel_id)
@@ -146,7 +128,7 @@ def change(channel_id: int) -> ResponseReturnValue:
     return redirect(_url(channel_id), 303)
 
 
-@blueprint.post(f"/<{ID}:channel_id>/test")
+@blueprint.post(f"/channels/<{ID}:channel_id>/test")
 def test(channel_id: int) -> ResponseReturnValue:
     """Send a test and say what the receiver answered."""
     outcome = test_channel(
@@ -157,13 +139,13 @@ def test(channel_id: int) -> ResponseReturnValue:
         clock=context().clock,
     )
     if outcome.ok:
-        flash(f"The test was delivered. The receiver said: {outcome.detail}", "success")
+        flash(f"The test was delivered: {outcome.detail}", "success")
     else:
-        flash(f"The test was not delivered. {outcome.detail}", "danger")
+        flash(f"The test was not delivered: {outcome.detail}", "danger")
     return redirect(_url(channel_id), 303)
 
 
-@blueprint.get(f"/<{ID}:channel_id>/delete")
+@blueprint.get(f"/channels/<{ID}:channel_id>/delete")
 def ask_to_delete(channel_id: int) -> ResponseReturnValue:
     """Ask whether it is meant, where there is no dialog to ask in."""
     channel = _get(channel_id)
@@ -177,13 +159,50 @@ def ask_to_delete(channel_id: int) -> ResponseReturnValue:
     )
 
 
-@blueprint.post(f"/<{ID}:channel_id>/delete")
+@blueprint.post(f"/channels/<{ID}:channel_id>/delete")
 def delete(channel_id: int) -> ResponseReturnValue:
     """Delete it."""
     channel = _get(channel_id)
     use.delete_channel(context().database, project_id(), channel_id)
     flash(f"{channel.name} is deleted.", "success")
     return redirect(url_for(".index"), 303)
+
+
+def _listing() -> dict[str, Any]:
+    rows = use.list_channels(
+        context().database,
+        project_id(),
+        limit=PAGE + 1,
+        before_id=id_of("before"),
+        registry=context().registry,
+        secret_box=context().secret_box,
+    )
+    return {
+        "channels": rows[:PAGE],
+        "labels": _labels(),
+        "before": id_of("before"),
+        "next_before": rows[PAGE - 1].id if len(rows) > PAGE else None,
+    }
+
+
+def _details(channel: ChannelView) -> dict[str, Any]:
+    rows = deliveries_page(
+        context().database,
+        project_id(),
+        channel.id,
+        limit=DELIVERIES + 1,
+        before_id=id_of("before"),
+    )
+    fields = _fields(channel)
+    return {
+        "channel": channel,
+        "labels": _labels(),
+        "titles": {field.name: field.label for field in fields},
+        "texts": forms.texts_of(fields, channel.config),
+        "deliveries": rows[:DELIVERIES],
+        "before": id_of("before"),
+        "next_before": rows[DELIVERIES - 1].id if len(rows) > DELIVERIES else None,
+    }
 
 
 def _config(fields: list[forms.FormField], texts: Mapping[str, str], name: str) -> dict[str, Any]:

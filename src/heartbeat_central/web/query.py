@@ -5,15 +5,27 @@ import binascii
 from datetime import UTC, datetime, timedelta
 
 from flask import request
+from werkzeug.routing import BaseConverter
 
 from heartbeat_central.services.read_history import Position
 
 LARGEST_ID = 2**63 - 1
 """What a key of the database can hold."""
-ID = f"int(max={LARGEST_ID})"
-"""The converter for an id in a route."""
+ID = "id"
+"""The name of IdConverter in routes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class IdConverter(BaseConverter):
+    """An id in a route. What no key can be is the id of nothing, so that it is not found either."""
+
+    regex = r"\d{1,19}"
+
+    def to_python(self, value: str) -> int:
+        """Return the id; 0, which nothing has, for one that the database can't hold."""
+        number = int(value)
+        return number if number <= LARGEST_ID else 0
 
 
 def text_of(name: str) -> str:

@@ -1,12 +1,14 @@
 """What every template may use: words for times, addresses of static files, who is signed in."""
 
 import hashlib
+import re
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, request, url_for
+from markupsafe import Markup, escape
 
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.web import words
@@ -43,6 +45,7 @@ def prepare_templates(app: Flask) -> None:
         span=words.span,
         absolute=words.absolute,
         schedule=words.schedule_words,
+        with_code=with_code,
         reason=lambda reason: _REASONS.get(str(reason), str(reason)),
     )
     app.jinja_env.globals.update(
@@ -56,6 +59,14 @@ def prepare_templates(app: Flask) -> None:
 def asset(name: str) -> str:
     """Return the address of a static file, which changes with its content."""
     return url_for("web.static", filename=name, v=_digest(name))
+
+
+def with_code(text: str) -> Markup:
+    """Return a text of ours or of a plugin as HTML, in which what stands in backticks is code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(re.split("`([^`]+)`", text))
+    )
 
 
 def _of_this_request() -> dict[str, Any]:

@@ -39,12 +39,13 @@ def build_live(parts: Parts) -> LiveUpdates:
 
 def build_pages(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> AsgiApp:
     """Return the pages and the API. `doorbell` is rung when the monitor may have something to do."""
-    app = _flask(parts, sender, doorbell)
+    app = flask_app(parts, sender, doorbell)
     # The two libraries spell the types of WSGI and ASGI in ways that no checker can match.
     return cast("AsgiApp", WSGIMiddleware(cast("Any", app), workers=RENDER_THREADS))
 
 
-def _flask(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> Flask:
+def flask_app(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> Flask:
+    """Return the pages and the API as Flask has them."""
     app = Flask("heartbeat_central", static_folder=None)
     app.config.update(SECRET_KEY=parts.secret_key, MAX_CONTENT_LENGTH=LARGEST_REQUEST)
     base_url = parts.settings.base_url

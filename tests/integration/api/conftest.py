@@ -147,7 +147,8 @@ def api(database: Database) -> Iterator[Api]:
         )
     )
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    # Half a second, its usual pause, would be most of a test's time.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield Api(server.server_port, app, world, key, read_key, rings)

@@ -2,6 +2,13 @@
 "use strict";
 (() => {
   const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const thisYear = new Intl.DateTimeFormat(undefined, {
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
 
   function relative(moment) {
     const seconds = Math.trunc((moment - Date.now()) / 1000);
@@ -20,10 +27,15 @@
     return seconds > 0 ? `in ${words}` : `${words} ago`;
   }
 
+  function absolute(moment) {
+    const sameYear = moment.getFullYear() === new Date().getFullYear();
+    return (sameYear ? thisYear : localTime).format(moment);
+  }
+
   function show() {
     for (const time of document.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
-      const words = "absolute" in time.dataset ? localTime.format(moment) : relative(moment);
+      const words = "absolute" in time.dataset ? absolute(moment) : relative(moment);
       if (time.textContent !== words) {
         time.textContent = words;
       }
