@@ -13,6 +13,7 @@ import uvicorn
 from heartbeat_central.ingest.batcher import Batcher, Record
 from heartbeat_central.ingest.clients import ClientAddress
 from heartbeat_central.ingest.edge import Edge
+from heartbeat_central.metrics import Metrics
 
 
 async def _rest(scope: Any, receive: Any, send: Any) -> None:
@@ -27,7 +28,7 @@ def serving(record: Record, *, body_limit: int = 10_000) -> Iterator[str]:
     """Yield the base URL of an edge that records with `record`."""
     stopped: list[bool] = []
     edge = Edge(
-        batcher=Batcher(record, on_wake=lambda: None),
+        batcher=Batcher(record, on_wake=lambda: None, metrics=Metrics()),
         clock=lambda: datetime.now(UTC),
         body_limit=body_limit,
         client_address=ClientAddress([]),

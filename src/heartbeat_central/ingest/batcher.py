@@ -14,6 +14,7 @@ import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal
+from heartbeat_central.metrics import Metrics
 from heartbeat_central.services.record_signals import Outcome, Recorded
 
 LONGEST_QUEUE = 20_000
@@ -36,9 +37,10 @@ Record = Callable[[Sequence[Signal]], Recorded]
 class Batcher:
     """Queues signals for the writer thread. Used from one event loop."""
 
-    def __init__(self, record: Record, *, on_wake: Callable[[], None]) -> None:
+    def __init__(self, record: Record, *, on_wake: Callable[[], None], metrics: Metrics) -> None:
         self._record = record
         self._on_wake = on_wake
+        self._metrics = metrics
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._stopping = False
         self._committing: tuple[float, list[Waiting]] | None = None
@@ -64,15 +66,24 @@ class Batcher:
         Raises StorageUnavailable when the queue is full, when the database can't take the batch, and
         when it does not answer within LONGEST_COMMIT. Its words may be shown to anybody.
         """
-        if self._queue.qsize() >= LONGEST_QUEUE:
-            raise StorageUnavailable("too many heartbeats wait to be stored")
-        if self.is_stuck:
-            raise StorageUnavailable(_NO_ANSWER)
-        if self._stopping or self._loop is None:
-            raise StorageUnavailable("the service is stopping")
+        reason = self._why_not()
+        if reason is not None:
+            self._metrics.refused(1)
+            raise StorageUnavailable(reason)
+        assert self._loop is not None
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._queue.put((signal, future))
         return await future
+
+    def _why_not(self) -> str | None:
+        """Return why nothing can be queued now; None when it can."""
+        if self._queue.qsize() >= LONGEST_QUEUE:
+            return "too many heartbeats wait to be stored"
+        if self.is_stuck:
+            return _NO_ANSWER
+        if self._stopping or self._loop is None:
+            return "the service is stopping"
+        return None
 
     async def stop(self) -> None:
         """Store what waits, then end the writer; give up on a database that does not answer."""
@@ -114,6 +125,7 @@ class Batcher:
         if committing is None or not self.is_stuck:
             return
         waiting = [one for one in committing[1] if not one[1].done()]
+        uncertain = len(waiting)
         while True:
             try:
                 one = self._queue.get_nowait()
@@ -125,24 +137,46 @@ class Batcher:
             waiting.append(one)
         if waiting:
             log.error("database_stuck", refused=len(waiting))
+            # What the writer is at is counted when that ends, one way or the other.
+            self._metrics.refused(len(waiting) - uncertain)
             _refuse(waiting, _NO_ANSWER)
 
     def _store(self, batch: list[Waiting]) -> None:
         assert self._loop is not None
+        begun = time.perf_counter()
         try:
             recorded = self._record([signal for signal, _ in batch])
         except StorageUnavailable as error:
             # Its own words name the database's address.
             log.warning("heartbeats_refused", count=len(batch), reason=str(error))
+            self._metrics.refused(len(batch))
             self._loop.call_soon_threadsafe(_refuse, batch, "the database can't be used now")
             return
         except Exception:
             log.exception("batch_failed", count=len(batch))
+            self._metrics.refused(len(batch))
             self._loop.call_soon_threadsafe(_refuse, batch, "something failed here")
             return
+        seconds = time.perf_counter() - begun
         self._loop.call_soon_threadsafe(_release, batch, recorded.outcomes)
         if recorded.wake:
             self._on_wake()
+        # Last: nobody waits for it.
+        counts = _counts(recorded.outcomes)
+        self._metrics.committed(counts, seconds=seconds, waiting=self._queue.qsize())
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    counts = {}
+    left = len(outcomes)
+    # The frequent ones come first, so that mostly this is one fast look.
+    for outcome in Outcome:
+        if left == 0:
+            break
+        if count := outcomes.count(outcome):
+            counts[outcome.name.lower()] = count
+            left -= count
+    return counts
 
 
 def _release(batch: list[Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.ledger import Ledger
 from heartbeat_central.services.deliver_alerts import (
     Sender,
@@ -17,11 +18,15 @@ from heartbeat_central.services.deliver_alerts import (
     give_back,
     next_delivery,
 )
+from heartbeat_central.services.record_outcomes import Outcome
 from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
 
 SENDERS = 128
 """Threads; they start as they are needed and mostly wait for receivers."""
+
+_ATTEMPTS = {DeliveryStatus.PENDING: "retry"}
+"""What the metrics call an attempt, where it isn't named as its delivery."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +35,17 @@ class Dispatcher:
     """Claims what may start now and sends it. One per process."""
 
     def __init__(
-        self, sender: Sender, *, clock: Callable[[], datetime], on_ended: Callable[[], None]
+        self,
+        sender: Sender,
+        *,
+        clock: Callable[[], datetime],
+        on_ended: Callable[[], None],
+        metrics: Metrics,
     ) -> None:
         """Make a dispatcher; `on_ended` is called when there may be more to start."""
         self._sender = sender
         self._clock = clock
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._ledger = Ledger(sender.database, on_recorded=on_ended)
         self._lock = threading.Lock()
@@ -78,6 +89,7 @@ class Dispatcher:
             outcome = deliver(self._sender, one, clock=self._clock)
             well = outcome.status is not DeliveryStatus.PENDING
             self._ledger.add(outcome)
+            self._count(outcome)
         except StorageUnavailable as error:
             log.warning("delivery_not_given_back", delivery=str(one.uuid), reason=str(error))
         except Exception:
@@ -86,3 +98,12 @@ class Dispatcher:
             with self._lock:
                 self._bulkheads.ended(one.channel_id, well=well)
                 self._under_way -= 1
+
+    def _count(self, outcome: Outcome) -> None:
+        plugin = outcome.claimed.channel_type
+        took = outcome.finished_at - outcome.started_at
+        named = _ATTEMPTS.get(outcome.status, outcome.status.value)
+        self._metrics.attempted(plugin, named, seconds=took.total_seconds())
+        if outcome.status is DeliveryStatus.DELIVERED:
+            latency = outcome.finished_at - outcome.claimed.alert.created_at
+            self._metrics.delivered(plugin, latency=latency.total_seconds())

@@ -7,6 +7,7 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
 from heartbeat_central.services.deliver_alerts import Sender
@@ -39,8 +40,10 @@ class Monitor:
         check_interval: float,
         retention_days: int,
         report: Report,
+        metrics: Metrics,
     ) -> None:
         self._database = database
+        self._metrics = metrics
         self._clock = clock
         self._base_url = base_url
         self._retention_days = retention_days
@@ -51,7 +54,7 @@ class Monitor:
         self._notice = PacedJob(
             self._scheduler, "notice", self._detect, longest=longest, clock=clock, report=report
         )
-        self._dispatcher = Dispatcher(sender, clock=clock, on_ended=self.ring_tell)
+        self._dispatcher = Dispatcher(sender, clock=clock, on_ended=self.ring_tell, metrics=metrics)
         self._tell = PacedJob(
             self._scheduler,
             "tell",
@@ -105,6 +108,8 @@ class Monitor:
         earliest = next_check(self._database)
         while earliest is not None and earliest <= self._clock():
             swept = detect_missed(self._database, now=self._clock(), base_url=self._base_url)
+            now = self._clock()
+            self._metrics.noticed((now - one).total_seconds() for one in swept.deadlines)
             if swept.alerts_added:
                 self._tell.ring()
             if not swept.more:

@@ -1,5 +1,6 @@
 """Line 2, notice: applications whose check is due are judged again; the silent ones go down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,12 +21,18 @@ log = structlog.get_logger(__name__)
 class Swept:
     """What one pass found."""
 
-    went_down: int
+    deadlines: Sequence[datetime]
+    """Those of the applications that went down."""
     alerts_added: int
     more: bool
     """More applications were due than one transaction takes: run again at once."""
     next_check_at: datetime | None
     """When to look again; None when nothing awaits a check."""
+
+    @property
+    def went_down(self) -> int:
+        """Return how many applications went down."""
+        return len(self.deadlines)
 
 
 def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
@@ -56,7 +63,8 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
         next_check_at = states.earliest_check(connection)
     if went_down:
         log.info("applications_went_down", count=len(went_down), alerts=alerts_added)
-    return Swept(len(went_down), alerts_added, len(due) == BATCH, next_check_at)
+    deadlines = [one.transition.at for one in went_down]
+    return Swept(deadlines, alerts_added, len(due) == BATCH, next_check_at)
 
 
 def next_check(database: Database) -> datetime | None:

@@ -103,7 +103,11 @@ def _edge(parts: Parts, doorbell: Call, *, live: AsgiApp, rest: AsgiApp, stops: 
     touches = open_touch_store(database)
     stops.insert(0, touches.close)
     recorder = Recorder(database, touches, base_url=parts.settings.base_url)
-    batcher = Batcher(lambda signals: recorder.record(signals, now=clock()), on_wake=doorbell)
+    batcher = Batcher(
+        lambda signals: recorder.record(signals, now=clock()),
+        on_wake=doorbell,
+        metrics=parts.metrics,
+    )
     return Edge(
         batcher=batcher,
         clock=clock,

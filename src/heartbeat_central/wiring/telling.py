@@ -38,6 +38,7 @@ def build_monitor(parts: Parts, sender: Sender) -> Monitor:
         check_interval=parts.settings.check_interval,
         retention_days=parts.settings.retention_days,
         report=report,
+        metrics=parts.metrics,
     )
 
 

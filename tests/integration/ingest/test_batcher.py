@@ -12,7 +12,9 @@ from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.ingest import batcher as batching
 from heartbeat_central.ingest.batcher import Batcher
+from heartbeat_central.metrics import Metrics
 from heartbeat_central.services.record_signals import Outcome, Recorded
+from tests.support.samples import value
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +33,8 @@ class Store:
         self.entered = threading.Event()
         self.error: Exception | None = None
         self.wake = False
+        self.outcomes: list[Outcome] = []
+        """Of a batch with so many signals; of others, all are stored."""
 
     def __call__(self, signals: Sequence[Signal]) -> Recorded:
         self.entered.set()
@@ -38,11 +42,15 @@ class Store:
         if self.error is not None:
             raise self.error
         self.batches.append(signals)
-        return Recorded([Outcome.STORED] * len(signals), self.wake)
+        outcomes = self.outcomes if len(signals) == len(self.outcomes) else None
+        return Recorded(outcomes or [Outcome.STORED] * len(signals), self.wake)
 
 
-async def running(store: Store, rings: list[int] | None = None) -> Batcher:
-    batcher = Batcher(store, on_wake=lambda: (rings if rings is not None else []).append(1))
+async def running(
+    store: Store, rings: list[int] | None = None, metrics: Metrics | None = None
+) -> Batcher:
+    heard = rings if rings is not None else []
+    batcher = Batcher(store, on_wake=lambda: heard.append(1), metrics=metrics or Metrics())
     batcher.start()
     return batcher
 
@@ -187,3 +195,29 @@ async def test_a_silent_database_keeps_nobody_waiting(monkeypatch: pytest.Monkey
     assert await batcher.submit(signal()) is Outcome.STORED
     assert [len(batch) for batch in store.batches] == [1, 1], "what was only queued is not stored"
     await batcher.stop()
+
+
+async def test_counts_once_a_batch_what_became_of_its_signals() -> None:
+    store, metrics = Store(), Metrics()
+    store.outcomes = [Outcome.STORED, Outcome.UNKNOWN, Outcome.STORED]
+    batcher = await running(store, metrics=metrics)
+    store.open.clear()
+    first = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    others = [asyncio.create_task(batcher.submit(signal())) for _ in range(3)]
+    await asyncio.sleep(0)
+    store.open.set()
+    await asyncio.gather(first, *others)
+    store.error = StorageUnavailable("away")
+    with pytest.raises(StorageUnavailable):
+        await batcher.submit(signal())
+    await batcher.stop()
+    with pytest.raises(StorageUnavailable):
+        await batcher.submit(signal())
+    text = metrics.as_text()
+    assert value(text, "heartbeats_total", outcome="stored") == 3
+    assert value(text, "heartbeats_total", outcome="unknown") == 1
+    assert value(text, "heartbeats_total", outcome="refused") == 2
+    assert value(text, "batch_size_count") == 2
+    assert value(text, "batch_size_sum") == 4
+    assert value(text, "queue_depth") == 0

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import pytest
 
 from heartbeat_central.domain.signal import SignalKind
+from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.read_history import deliveries_page
-from tests.support.receivers.http import HttpReceiver, hangs
+from tests.support.receivers.http import HttpReceiver, hangs, respond
+from tests.support.samples import value
 from tests.support.service import wait_until
 from tests.support.world import World
 
@@ -20,7 +22,13 @@ class Running:
 
     def __init__(self, world: World) -> None:
         sender = Sender(world.database, world.registry, world.secret_box, world.outbound)
-        self.dispatcher = Dispatcher(sender, clock=lambda: datetime.now(UTC), on_ended=lambda: None)
+        self.metrics = Metrics()
+        self.dispatcher = Dispatcher(
+            sender,
+            clock=lambda: datetime.now(UTC),
+            on_ended=lambda: None,
+            metrics=self.metrics,
+        )
 
     def until(self, condition: Callable[[], object]) -> None:
         def step() -> bool:
@@ -53,6 +61,11 @@ def test_every_alert_arrives_once(world: World, running: Running) -> None:
 
         running.until(all_delivered)
         assert len(receiver.requests) == 30
+        running.dispatcher.stop()
+        text = running.metrics.as_text()
+        delivered = {"plugin": "webhook", "outcome": "delivered"}
+        assert value(text, "delivery_attempts_total", **delivered) == 30
+        assert value(text, "delivery_latency_seconds_count", plugin="webhook") == 30
 
 
 def test_hanging_receivers_delay_no_other_channel(world: World, running: Running) -> None:
@@ -67,3 +80,16 @@ def test_hanging_receivers_delay_no_other_channel(world: World, running: Running
         running.until(lambda: healthy.requests)
         assert len(hanging.requests) <= 20, "one at a time to each that hangs"
         hanging.closing.set()
+
+
+def test_an_attempt_that_failed_is_counted_as_what_follows(world: World, running: Running) -> None:
+    with HttpReceiver(respond(500)) as failing, HttpReceiver(respond(410)) as gone:
+        for receiver in (failing, gone):
+            application = world.application(channels=[world.webhook(receiver.url)])
+            world.beat(application, -60, SignalKind.FAIL)
+        running.until(lambda: failing.requests and gone.requests)
+        running.dispatcher.stop()
+    text = running.metrics.as_text()
+    assert value(text, "delivery_attempts_total", plugin="webhook", outcome="retry") == 1
+    assert value(text, "delivery_attempts_total", plugin="webhook", outcome="dead") == 1
+    assert "delivery_latency_seconds_count" not in text.decode()
