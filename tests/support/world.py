@@ -19,6 +19,7 @@ from heartbeat_central.services.manage_channels import create_channel
 from heartbeat_central.services.record_outcomes import record_outcomes
 from heartbeat_central.services.record_signals import Outcome, Recorded
 from heartbeat_central.services.recorder import Recorder
+from heartbeat_central.services.tell_storms import tell_storms
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
@@ -113,6 +114,12 @@ class World:
     def detect(self, seconds: float) -> Swept:
         """Run one pass of the detector `seconds` after START."""
         return detect_missed(self.database, now=at(seconds), base_url=BASE_URL)
+
+    def digest(self, seconds: float, *, reaches_out: bool = True) -> int:
+        """Tell the digests of storms that are due `seconds` after START; return what may be sent."""
+        return tell_storms(
+            self.database, now=at(seconds), base_url=BASE_URL, reaches_out=lambda: reaches_out
+        )
 
     def claim(self, seconds: float, most: int = 100) -> list[Claimed]:
         """Lease what is due `seconds` after START."""

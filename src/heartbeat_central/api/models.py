@@ -211,11 +211,12 @@ class Delivery(Output):
     event: Literal["down", "up", "reminder", "test", "digest"]
     application_id: int | None
     incident_id: int | None
-    status: Literal["pending", "delivered", "dead", "cancelled"]
+    status: Literal["pending", "delivered", "dead", "cancelled", "merged"]
     attempts: int
     next_attempt_at: Timestamp | None
     finished_at: Timestamp | None
     last_error: str | None
+    merged_into: int | None
     created_at: Timestamp
 
 

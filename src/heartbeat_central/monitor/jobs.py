@@ -1,4 +1,4 @@
-"""The handful of jobs: notice, tell, roll up, housekeeping."""
+"""The handful of jobs: notice, tell, digests of storms, roll up, housekeeping."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
 from heartbeat_central.services.roll_up_history import first_step, roll_up_history
+from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
 
 LOOK = 1.0
@@ -39,6 +40,7 @@ class Monitor:
         base_url: str,
         check_interval: float,
         retention_days: int,
+        reaches_out: Callable[[], bool],
         report: Report,
         metrics: Metrics,
     ) -> None:
@@ -47,6 +49,7 @@ class Monitor:
         self._clock = clock
         self._base_url = base_url
         self._retention_days = retention_days
+        self._reaches_out = reaches_out
         self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(4)}
         )
@@ -59,6 +62,14 @@ class Monitor:
             self._scheduler,
             "tell",
             self._dispatcher.dispatch,
+            longest=longest,
+            clock=clock,
+            report=report,
+        )
+        self._digests = PacedJob(
+            self._scheduler,
+            "digests",
+            self._tell_storms,
             longest=longest,
             clock=clock,
             report=report,
@@ -81,7 +92,14 @@ class Monitor:
             report=report,
         )
 
-        self._jobs = (self._notice, self._tell, self._rolling_up, self._housekeeping)
+        # Digests first: what is held since before a stop then goes out in them.
+        self._jobs = (
+            self._digests,
+            self._notice,
+            self._tell,
+            self._rolling_up,
+            self._housekeeping,
+        )
 
     def start(self) -> None:
         """Begin to notice and to tell."""
@@ -115,6 +133,18 @@ class Monitor:
             if not swept.more:
                 return swept.next_check_at
         return earliest
+
+    def _tell_storms(self) -> datetime | None:
+        # A job of its own: asking whether this node reaches out may take seconds.
+        added = tell_storms(
+            self._database,
+            now=self._clock(),
+            base_url=self._base_url,
+            reaches_out=self._reaches_out,
+        )
+        if added:
+            self._tell.ring()
+        return next_storm_digest(self._database)
 
     def _keep_house(self) -> datetime | None:
         now = self._clock()

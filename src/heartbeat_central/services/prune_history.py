@@ -9,7 +9,7 @@ import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.step_size import StepSize
-from heartbeat_central.storage import outbox, partitions, retention, rollups
+from heartbeat_central.storage import outbox, partitions, retention, rollups, storms
 from heartbeat_central.storage.engine import Connection, Database
 
 STEP_SECONDS: Mapping[str, float] = {"sqlite": 0.02, "postgresql": 0.5}
@@ -68,6 +68,7 @@ def prune_history(
         rolled_id = rollups.progress(connection).rolled_id
     steps = _Steps(database, timer, pause)
     steps.delete(lambda connection, most: _alerts(connection, oldest, most))
+    steps.delete(lambda connection, most: storms.delete_older_than(connection, oldest, most=most))
     if database.dialect == "sqlite":
         _delete_rows(steps, database, oldest, rolled_id)
     else:

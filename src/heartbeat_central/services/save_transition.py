@@ -12,6 +12,7 @@ from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.incident import Incident
 from heartbeat_central.domain.state import Recovered, State, Stopped, Transition, WentDown
 from heartbeat_central.domain.view import application_view
+from heartbeat_central.services.hold_storms import Saved, hold_storms
 from heartbeat_central.storage import applications, incidents, outbox
 from heartbeat_central.storage.engine import Connection
 from heartbeat_central.storage.incidents import NewIncident
@@ -34,10 +35,18 @@ def save_transitions(
 ) -> int:
     """Open or close the incidents and add one delivery per subscribed channel; return how many.
 
-    `changes` are in the order in which they happened. All in the transaction that stores the new
-    status: an outage and its alerts exist together or not at all.
+    Those that are part of a storm are held back for its digest. `changes` are in the order in which
+    they happened. All in the transaction that stores the new status: an outage and its alerts exist
+    together or not at all.
     """
-    return sum(_save(connection, wave, now, base_url) for wave in _waves(changes))
+    saved: list[Saved] = []
+    added = 0
+    for wave in _waves(changes):
+        these, deliveries = _save(connection, wave, now, base_url)
+        saved += these
+        added += deliveries
+    hold_storms(connection, saved, now=now)
+    return added
 
 
 def _waves(changes: Iterable[Change]) -> Iterator[list[Change]]:
@@ -52,27 +61,55 @@ def _waves(changes: Iterable[Change]) -> Iterator[list[Change]]:
         yield list(wave.values())
 
 
-def _save(connection: Connection, changes: Sequence[Change], now: datetime, base_url: str) -> int:
+def _save(
+    connection: Connection, changes: Sequence[Change], now: datetime, base_url: str
+) -> tuple[list[Saved], int]:
+    """Return what was saved of each outage, and how many deliveries were added in all."""
     about = _incidents(connection, changes)
-    subscribed = outbox.subscribed_channels(connection, [one.application_id for one in changes])
-    told = [
-        change
-        for change in changes
-        if change.application_id in subscribed and not isinstance(change.transition, Stopped)
-    ]
-    loaded = applications.load_many(connection, [change.application_id for change in told])
-    alerts = []
-    for change in told:
-        application = loaded[change.application_id]
-        alert = Alert(
-            kind=AlertKind.UP if isinstance(change.transition, Recovered) else AlertKind.DOWN,
-            application=application_view(application, change.after, now=now, base_url=base_url),
-            incident=about.get(application.id),
-            dashboard_url=f"{base_url}/applications/{application.id}",
-            created_at=now,
+    told = [change for change in changes if not isinstance(change.transition, Stopped)]
+    subscribed = outbox.subscribed_channels(connection, [one.application_id for one in told])
+    loaded = applications.load_many(connection, list(subscribed))
+    alerts = [
+        NewAlert(
+            change.project_id,
+            Alert(
+                kind=_kind(change),
+                application=application_view(
+                    loaded[change.application_id], change.after, now=now, base_url=base_url
+                ),
+                incident=about.get(change.application_id),
+                dashboard_url=f"{base_url}/applications/{change.application_id}",
+                created_at=now,
+            ),
+            subscribed[change.application_id],
         )
-        alerts.append(NewAlert(change.project_id, alert, subscribed[application.id]))
-    return len(outbox.add_many(connection, alerts))
+        for change in told
+        if change.application_id in subscribed
+    ]
+    ids = outbox.add_many(connection, alerts)
+    # In the order in which they were added: alert by alert, channel by channel.
+    rest = iter(ids)
+    deliveries = {
+        change.application_id: [
+            (next(rest), channel_id) for channel_id in subscribed.get(change.application_id, ())
+        ]
+        for change in told
+    }
+    saved = [
+        Saved(
+            project_id=change.project_id,
+            kind=_kind(change),
+            incident=about[change.application_id],
+            deliveries=deliveries[change.application_id],
+        )
+        for change in told
+        if change.application_id in about
+    ]
+    return saved, len(ids)
+
+
+def _kind(change: Change) -> AlertKind:
+    return AlertKind.UP if isinstance(change.transition, Recovered) else AlertKind.DOWN
 
 
 def _incidents(connection: Connection, changes: Sequence[Change]) -> dict[int, Incident]:

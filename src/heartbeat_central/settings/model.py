@@ -175,6 +175,13 @@ class Settings(BaseSettings):
         "Whether channels may reach private addresses, such as a chat server in your own network",
         must="true or false",
     )
+    reach_check_url: WebAddress | None = _setting(
+        "HEARTBEAT_REACH_CHECK_URL",
+        None,
+        "Asked before many applications are told as down together: while it does not answer, the "
+        "cause may be this service's own network, and the alert waits up to two minutes",
+        must="a web address such as https://example.com",
+    )
     smtp_server: HostName | None = _setting(
         "SMTP_SERVER",
         None,

@@ -87,6 +87,12 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
     return closed
 
 
+def load_many(connection: Connection, incident_ids: Sequence[int]) -> list[Incident]:
+    """Return those of these incidents that there are, in any order."""
+    rows = connection.execute(select(incidents).where(incidents.c.id.in_(incident_ids)))
+    return [to_incident(row) for row in rows]
+
+
 def find(connection: Connection, project_id: int, incident_id: int) -> Incident:
     """Return the project's incident with this id. Raises NotFound."""
     row = connection.execute(

@@ -128,8 +128,6 @@ def _under_way(connection: Connection, now: datetime) -> dict[tuple[int, int], i
     for row in connection.execute(
         select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.application_id).where(
             deliveries.c.status == DeliveryStatus.PENDING.value,
-            # A lease that has not run out is due later as well: what the index is on.
-            deliveries.c.due_at > now,
             deliveries.c.leased_until > now,
             deliveries.c.application_id.is_not(None),
         )

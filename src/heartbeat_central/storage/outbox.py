@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     Connection,
+    Row,
     delete,
     exists,
     func,
@@ -38,6 +39,8 @@ class DeliveryStatus(StrEnum):
     """Given up; shown, never dropped."""
     CANCELLED = "cancelled"
     """Overtaken by events before it was sent; `last_error` says which."""
+    MERGED = "merged"
+    """Only shown, stored as cancelled: a digest took its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,8 @@ class Delivery:
     next_attempt_at: datetime | None
     finished_at: datetime | None
     last_error: str | None
+    merged_into: int | None
+    """The id of the digest's delivery that took its place."""
     created_at: datetime
 
     def as_json(self) -> dict[str, Any]:
@@ -71,6 +76,7 @@ class Delivery:
             "next_attempt_at": isoformat(self.next_attempt_at),
             "finished_at": isoformat(self.finished_at),
             "last_error": self.last_error,
+            "merged_into": self.merged_into,
             "created_at": isoformat(self.created_at),
         }
 
@@ -88,23 +94,7 @@ def page(
     if before_id is not None:
         query = query.where(deliveries.c.id < before_id)
     rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
-    return [
-        Delivery(
-            id=row.id,
-            uuid=row.uuid,
-            kind=AlertKind(row.kind),
-            application_id=row.application_id,
-            application_name=row.name,
-            incident_id=row.incident_id,
-            status=DeliveryStatus(row.status),
-            attempts=row.attempt,
-            next_attempt_at=row.due_at,
-            finished_at=row.finished_at,
-            last_error=row.last_error,
-            created_at=row.created_at,
-        )
-        for row in rows
-    ]
+    return [_delivery(row) for row in rows]
 
 
 def last_attempt(connection: Connection) -> int | None:
@@ -220,3 +210,22 @@ def delete_alerts_older_than(connection: Connection, moment: datetime, *, most: 
     return connection.execute(
         delete(alerts).where(alerts.c.id.in_(oldest.scalar_subquery()))
     ).rowcount
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    status = DeliveryStatus(row.status)
+    return Delivery(
+        id=row.id,
+        uuid=row.uuid,
+        kind=AlertKind(row.kind),
+        application_id=row.application_id,
+        application_name=row.name,
+        incident_id=row.incident_id,
+        status=status if row.merged_into is None else DeliveryStatus.MERGED,
+        attempts=row.attempt,
+        next_attempt_at=row.due_at,
+        finished_at=row.finished_at,
+        last_error=row.last_error,
+        merged_into=row.merged_into,
+        created_at=row.created_at,
+    )

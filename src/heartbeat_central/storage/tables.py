@@ -166,6 +166,8 @@ incidents = Table(
     Column("last_heartbeat_at", Moment),
     # Up to when the rollups count this outage as downtime; NULL: not at all yet.
     Column("rolled_until", Moment),
+    # The storm that it began in. No foreign key: storms are pruned earlier.
+    Column("storm_id", Key),
     Index(None, "project_id", "opened_at"),
     Index(None, "application_id", "opened_at"),
     Index(
@@ -181,6 +183,30 @@ incidents = Table(
         "id",
         postgresql_where=INCIDENT_UNROLLED,
         sqlite_where=INCIDENT_UNROLLED,
+    ),
+    sqlite_autoincrement=True,
+)
+
+
+# Many applications of a project that go down together: domain/storm.py.
+storms = Table(
+    "storms",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("project_id", Key, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("began_at", Moment, nullable=False, comment="none of its outages began before"),
+    Column("last_down_at", Moment, nullable=False, comment="when its newest outage began"),
+    Column("held_since", Moment, comment="the first alert that waits for the next digest"),
+    Column("digest_at", Moment, comment="when that goes out; NULL: nothing waits"),
+    Column("doubted_at", Moment, comment="a node could not reach out when it was due"),
+    Column("last_digest_at", Moment),
+    Column("digests", Integer, nullable=False, comment="without a pause between them"),
+    Index(None, "project_id", "id"),
+    Index(
+        "ix_storms_digest_at",
+        "digest_at",
+        postgresql_where=text("digest_at IS NOT NULL"),
+        sqlite_where=text("digest_at IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -283,6 +309,9 @@ deliveries = Table(
     Column("finished_at", Moment),
     Column("last_error", Text),
     Column("created_at", Moment, nullable=False),
+    Column("storm_id", Key, comment="the storm of which this alert tells one outage"),
+    Column("merged_into", Key, comment="the delivery of the digest that took its place"),
+    Column("fallback_due", Boolean, comment="dead, and the other channels have yet to tell of it"),
     Index(
         "ix_deliveries_due",
         "due_at",
@@ -291,6 +320,31 @@ deliveries = Table(
     ),
     Index(None, "channel_id", "id"),
     Index(None, "alert_id"),
+    Index(
+        "ix_deliveries_leased",
+        "leased_until",
+        postgresql_where=text("leased_until IS NOT NULL AND status = 'pending'"),
+        sqlite_where=text("leased_until IS NOT NULL AND status = 'pending'"),
+    ),
+    Index(
+        "ix_deliveries_storm",
+        "storm_id",
+        "channel_id",
+        postgresql_where=text("storm_id IS NOT NULL"),
+        sqlite_where=text("storm_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_deliveries_dead",
+        "id",
+        postgresql_where=text("status = 'dead'"),
+        sqlite_where=text("status = 'dead'"),
+    ),
+    Index(
+        "ix_deliveries_fallback",
+        "channel_id",
+        postgresql_where=text("fallback_due"),
+        sqlite_where=text("fallback_due"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -9,6 +9,7 @@ from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import build_registry
 from heartbeat_central.monitor.jobs import Monitor
 from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.reach_out import reach_check
 from heartbeat_central.settings import Settings, resolve_secret_key
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.secrets import SecretBox
@@ -37,6 +38,7 @@ def build_monitor(parts: Parts, sender: Sender) -> Monitor:
         base_url=parts.settings.base_url,
         check_interval=parts.settings.check_interval,
         retention_days=parts.settings.retention_days,
+        reaches_out=reach_check(sender.outbound.operator_http, parts.settings.reach_check_url),
         report=report,
         metrics=parts.metrics,
     )

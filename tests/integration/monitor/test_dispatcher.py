@@ -16,6 +16,9 @@ from tests.support.samples import value
 from tests.support.service import wait_until
 from tests.support.world import World
 
+APART = 61
+"""Seconds between outages that are no storm."""
+
 
 class Running:
     """A dispatcher that is rung whenever one of its senders ends."""
@@ -50,7 +53,7 @@ def test_every_alert_arrives_once(world: World, running: Running) -> None:
         channel = world.webhook(receiver.url)
         for number in range(30):
             application = world.application(f"app {number}", channels=[channel])
-            world.beat(application, -60, SignalKind.FAIL)
+            world.beat(application, -APART * number, SignalKind.FAIL)
         running.until(lambda: len(receiver.requests) >= 30)
         told = [json.loads(request.body)["application"]["name"] for request in receiver.requests]
         assert sorted(told) == sorted(f"app {number}" for number in range(30))
@@ -74,7 +77,7 @@ def test_hanging_receivers_delay_no_other_channel(world: World, running: Running
             stuck = world.webhook(f"{hanging.url}/{number}")
             for copy in range(5):
                 application = world.application(f"{number}.{copy}", channels=[stuck])
-                world.beat(application, -60, SignalKind.FAIL)
+                world.beat(application, -APART * (5 * number + copy), SignalKind.FAIL)
         application = world.application("healthy", channels=[world.webhook(healthy.url)])
         world.beat(application, -60, SignalKind.FAIL)
         running.until(lambda: healthy.requests)

@@ -116,7 +116,7 @@ def test_what_was_given_back_is_due_at_once(world: World) -> None:
 
 def test_a_channel_with_a_backlog_hides_nobody_else(world: World) -> None:
     busy, quiet = world.webhook(NOBODY), world.webhook(NOBODY + "quiet")
-    for number in range(10):
+    for number in range(8):
         application = world.application(f"app {number}", channels=[busy])
         world.beat(application, 1, SignalKind.FAIL)
     application = world.application("the other", channels=[quiet])
