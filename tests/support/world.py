@@ -125,10 +125,13 @@ class World:
         """Lease what is due `seconds` after START."""
         return claim_due(self.database, self.bulkheads, now=at(seconds), most=most)
 
+    def sender(self) -> Sender:
+        """Return what sends alerts."""
+        return Sender(self.database, self.registry, self.secret_box, self.outbound)
+
     def send(self, claimed: Claimed, seconds: float) -> DeliveryStatus:
         """Send one claimed delivery and record the outcome."""
-        sender = Sender(self.database, self.registry, self.secret_box, self.outbound)
-        outcome = deliver(sender, claimed, clock=lambda: at(seconds))
+        outcome = deliver(self.sender(), claimed, clock=lambda: at(seconds))
         record_outcomes(self.database, [outcome])
         return outcome.status
 

@@ -47,5 +47,9 @@ def decide(
         pause = max(pause, failure.retry_after)
     at = now + pause
     if at > first_attempt_at + BUDGET:
-        return GiveUp(f"gave up after {attempt} attempts in {BUDGET}: {failure}")
+        return GiveUp(f"gave up after {_times(attempt)} within 24 hours: {failure}")
     return RetryAt(at)
+
+
+def _times(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts} attempts"

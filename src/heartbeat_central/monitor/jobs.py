@@ -15,6 +15,7 @@ from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
 from heartbeat_central.services.roll_up_history import first_step, roll_up_history
+from heartbeat_central.services.tell_dead_letters import tell_dead_letters
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
 
@@ -69,7 +70,7 @@ class Monitor:
         self._digests = PacedJob(
             self._scheduler,
             "digests",
-            self._tell_storms,
+            self._tell_digests,
             longest=longest,
             clock=clock,
             report=report,
@@ -134,9 +135,10 @@ class Monitor:
                 return swept.next_check_at
         return earliest
 
-    def _tell_storms(self) -> datetime | None:
+    def _tell_digests(self) -> datetime | None:
         # A job of its own: asking whether this node reaches out may take seconds.
-        added = tell_storms(
+        added = tell_dead_letters(self._database, now=self._clock(), base_url=self._base_url)
+        added += tell_storms(
             self._database,
             now=self._clock(),
             base_url=self._base_url,

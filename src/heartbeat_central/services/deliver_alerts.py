@@ -16,7 +16,7 @@ from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.domain import retry
-from heartbeat_central.domain.alert import AlertKind, Envelope
+from heartbeat_central.domain.alert import Envelope
 from heartbeat_central.domain.bulkhead import MOST as MOST_PER_CHANNEL
 from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.errors import (
@@ -26,9 +26,10 @@ from heartbeat_central.domain.errors import (
     TemporaryFailure,
 )
 from heartbeat_central.services.record_outcomes import Outcome, record_outcomes
+from heartbeat_central.services.review_claimed import review_claimed
 from heartbeat_central.storage import leases
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.leases import Claimed, Mark
+from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
 
@@ -65,34 +66,8 @@ def claim_due(
             full_channels=bulkheads.full(),
         )
         chosen = bulkheads.choose(((one.id, one.channel_id) for one in candidates), most=most)
-        wanted = []
-        cancelled = []
-        for one in leases.lease(connection, chosen, now=now, until=now + LEASE):
-            overtaken = why_overtaken(one)
-            if overtaken is None:
-                wanted.append(one)
-                continue
-            cancelled.append(Mark(one, DeliveryStatus.CANCELLED, at=now, error=overtaken))
-            log.info("delivery_cancelled", delivery=str(one.uuid), reason=overtaken)
-        leases.mark_many(connection, cancelled)
-        return wanted
-
-
-def why_overtaken(claimed: Claimed) -> str | None:
-    """Return why a delivery must not be sent any more, None when it must.
-
-    A late `down` would cry wolf. A recovery is told by its own alert, which says from when to when
-    the application was down.
-    """
-    if claimed.alert.kind is AlertKind.TEST:
-        return None
-    if not claimed.channel_is_active:
-        return "the channel was switched off"
-    if claimed.application_id is not None and not claimed.application_exists:
-        return "the application was deleted"
-    if claimed.alert.kind is AlertKind.DOWN and not claimed.incident_open:
-        return "the outage ended before this was sent; the recovery alert tells of it"
-    return None
+        leased = leases.lease(connection, chosen, now=now, until=now + LEASE)
+        return review_claimed(connection, leased, now=now)
 
 
 def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) -> Outcome:

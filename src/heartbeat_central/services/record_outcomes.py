@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from heartbeat_central.domain.dead_letter import has_fallback
 from heartbeat_central.storage import leases
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.leases import Attempt, Claimed, Mark
@@ -43,7 +44,14 @@ def record_outcomes(database: Database, outcomes: Sequence[Outcome]) -> None:
     run out. What is never recorded is sent once more under the same id.
     """
     marks = [
-        Mark(one.claimed, one.status, at=one.finished_at, due_at=one.due_at, error=one.error)
+        Mark(
+            one.claimed,
+            one.status,
+            at=one.finished_at,
+            due_at=one.due_at,
+            error=one.error,
+            fallback_due=one.status is DeliveryStatus.DEAD and has_fallback(one.claimed.alert),
+        )
         for one in outcomes
     ]
     with database.write() as connection:

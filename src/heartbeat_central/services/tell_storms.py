@@ -1,7 +1,7 @@
 """Puts the digests of storms into the outbox when they are due, in place of the alerts they held."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -12,15 +12,12 @@ from heartbeat_central.domain.digest import Digest, ListedApplication
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.incident import Incident
 from heartbeat_central.domain.storm_digest import Circumstances, Held, Plan, plan
-from heartbeat_central.domain.view import application_view
-from heartbeat_central.storage import applications, held_alerts, incidents, outbox, states, storms
+from heartbeat_central.services.list_outages import list_outages
+from heartbeat_central.storage import held_alerts, outbox, storms
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.held_alerts import Waiting
 from heartbeat_central.storage.outbox import NewAlert
 from heartbeat_central.storage.storms import Storm
-
-AT_ONCE = 1000
-"""Applications or incidents that one statement loads."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +79,7 @@ def _put_digests(connection: Connection, storm: Storm, now: datetime, base_url: 
     first = set(by_channel) - held_alerts.channels_with_digest(connection, storm.id)
     told = held_alerts.told_alone(connection, storm.id, first) if first else {}
     still_down = held_alerts.still_down(connection, storm.id)
-    known = _load(
+    known = list_outages(
         connection,
         {one.incident_id for one in waiting}.union(*told.values()),
         now=now,
@@ -91,12 +88,12 @@ def _put_digests(connection: Connection, storm: Storm, now: datetime, base_url: 
     plans = {}
     for channel_id, held in by_channel.items():
         about = Circumstances(
-            told=[known.pairs[id_] for id_ in told.get(channel_id, ()) if id_ in known.pairs],
+            told=[known[id_] for id_ in told.get(channel_id, ()) if id_ in known],
             still_down=still_down.get(channel_id, 0),
             first=channel_id in first,
             doubted=storm.doubted_at is not None,
         )
-        plans[channel_id] = plan([known.seen(one) for one in held], about)
+        plans[channel_id] = plan([_seen(one, known) for one in held], about)
     added = _save(connection, storm, plans, now, base_url)
     log.warning("storm_told", storm=storm.id, alerts=len(waiting), deliveries=added)
     return added
@@ -133,38 +130,8 @@ def _alert(digest: Digest, now: datetime, base_url: str) -> Alert:
     return Alert(kind=AlertKind.DIGEST, digest=digest, dashboard_url=f"{base_url}/", created_at=now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The outages of a storm and their applications as they are now."""
-
-    pairs: Mapping[int, tuple[ListedApplication, Incident]]
-    """By the incident's id; those of deleted applications lack."""
-
-    def seen(self, one: Waiting) -> Held:
-        application, incident = self.pairs.get(one.incident_id, (None, None))
-        return Held(
-            delivery_id=one.delivery_id, kind=one.kind, application=application, incident=incident
-        )
-
-
-def _load(
-    connection: Connection, incident_ids: Iterable[int], *, now: datetime, base_url: str
-) -> _Known:
-    pairs: dict[int, tuple[ListedApplication, Incident]] = {}
-    for some in _in_parts(sorted(incident_ids)):
-        found = incidents.load_many(connection, some)
-        ids = sorted({incident.application_id for incident in found})
-        loaded = applications.load_many(connection, ids)
-        hot = states.load_many(connection, ids)
-        for incident in found:
-            application = loaded.get(incident.application_id)
-            if application is not None and application.id in hot:
-                view = application_view(
-                    application, hot[application.id], now=now, base_url=base_url
-                )
-                pairs[incident.id] = (ListedApplication.of(view), incident)
-    return _Known(pairs)
-
-
-def _in_parts(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+def _seen(one: Waiting, known: Mapping[int, tuple[ListedApplication, Incident]]) -> Held:
+    application, incident = known.get(one.incident_id, (None, None))
+    return Held(
+        delivery_id=one.delivery_id, kind=one.kind, application=application, incident=incident
+    )

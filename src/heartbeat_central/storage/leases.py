@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, literal, select, update
 
 from heartbeat_central.domain.alert import Alert
+from heartbeat_central.domain.overtaken import Situation
+from heartbeat_central.domain.state import Status
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import (
     alerts,
-    applications,
+    application_states,
     channels,
     deliveries,
     delivery_attempts,
@@ -31,11 +33,9 @@ class Claimed:
     alert: Alert
     channel_id: int
     channel_type: str
-    channel_is_active: bool
     sealed_config: str
-    application_id: int | None
-    application_exists: bool
-    incident_open: bool
+    situation: Situation
+    """How things were when it was claimed."""
     first_attempt_at: datetime
 
 
@@ -58,6 +58,8 @@ class Mark:
     at: datetime
     due_at: datetime | None = None
     error: str | None = None
+    fallback_due: bool = False
+    """Whether other channels are to tell of it: a dead letter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,9 @@ def lease(
     return [_claimed(row, now) for row in rows]
 
 
+_current = incidents.alias("current")
+"""The open incident of the application, whichever the alert is about."""
+
 _WITH_ALL = (
     select(
         deliveries,
@@ -177,13 +182,22 @@ _WITH_ALL = (
         channels.c.type.label("channel_type"),
         channels.c.is_active.label("channel_is_active"),
         channels.c.config.label("sealed_config"),
-        applications.c.id.is_not(None).label("application_exists"),
+        application_states.c.status.label("application_status"),
         and_(incidents.c.id.is_not(None), incidents.c.closed_at.is_(None)).label("incident_open"),
+        _current.c.opened_at.label("down_since"),
     )
     .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
     .join(channels, channels.c.id == deliveries.c.channel_id)
-    .outerjoin(applications, applications.c.id == deliveries.c.application_id)
+    .outerjoin(
+        application_states, application_states.c.application_id == deliveries.c.application_id
+    )
     .outerjoin(incidents, incidents.c.id == alerts.c.incident_id)
+    .outerjoin(
+        _current,
+        and_(
+            _current.c.application_id == deliveries.c.application_id, _current.c.closed_at.is_(None)
+        ),
+    )
     .order_by(deliveries.c.id)
 )
 
@@ -216,6 +230,7 @@ def mark_many(connection: Connection, marks: Sequence[Mark]) -> set[int]:
                     "new_due_at": mark.due_at,
                     "new_finished_at": None if mark.status is DeliveryStatus.PENDING else mark.at,
                     "new_last_error": mark.error,
+                    "new_fallback_due": mark.fallback_due or None,
                 }
                 for mark in held
             ],
@@ -230,7 +245,7 @@ _MARK = (
         leased_until=None,
         **{
             column: bindparam(f"new_{column}")
-            for column in ("status", "due_at", "finished_at", "last_error")
+            for column in ("status", "due_at", "finished_at", "last_error", "fallback_due")
         },
     )
 )
@@ -269,10 +284,13 @@ def _claimed(row: Row[Any], now: datetime) -> Claimed:
         alert=Alert.from_json(row.snapshot),
         channel_id=row.channel_id,
         channel_type=row.channel_type,
-        channel_is_active=row.channel_is_active,
         sealed_config=row.sealed_config,
-        application_id=row.application_id,
-        application_exists=bool(row.application_exists),
-        incident_open=bool(row.incident_open),
+        situation=Situation(
+            channel_is_active=row.channel_is_active,
+            application_exists=row.application_id is None or row.application_status is not None,
+            application_is_paused=row.application_status == Status.PAUSED.value,
+            incident_is_open=bool(row.incident_open),
+            down_since=row.down_since,
+        ),
         first_attempt_at=row.first_attempt_at or now,
     )

@@ -214,6 +214,8 @@ def delete_alerts_older_than(connection: Connection, moment: datetime, *, most: 
 
 def _delivery(row: Row[Any]) -> Delivery:
     status = DeliveryStatus(row.status)
+    # Held for a digest: that is what comes next, not an attempt of its own.
+    is_held = row.storm_id is not None and row.attempt == 0 and row.last_error is not None
     return Delivery(
         id=row.id,
         uuid=row.uuid,
@@ -223,7 +225,7 @@ def _delivery(row: Row[Any]) -> Delivery:
         incident_id=row.incident_id,
         status=status if row.merged_into is None else DeliveryStatus.MERGED,
         attempts=row.attempt,
-        next_attempt_at=row.due_at,
+        next_attempt_at=None if is_held else row.due_at,
         finished_at=row.finished_at,
         last_error=row.last_error,
         merged_into=row.merged_into,

@@ -264,6 +264,7 @@ channels = Table(
     Column("is_active", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("fallback_told_at", Moment, comment="when the others last told of its dead letters"),
     Index(None, "project_id", "id"),
     sqlite_autoincrement=True,
 )

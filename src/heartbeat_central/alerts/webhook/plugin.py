@@ -106,7 +106,8 @@ class WebhookPlugin(AlertPlugin[WebhookConfig]):
     Config = WebhookConfig
 
     def build(self, envelope: Envelope, config: WebhookConfig) -> HttpRequest:
-        """Return the request. The same delivery has the same id and body, whatever the attempt."""
+        """Return the request. The same delivery has the same id at every attempt, and the same body
+        unless there is something new to say, such as that it comes late."""
         alert, message_id = envelope.alert, str(envelope.delivery_id)
         content = {
             "event": alert.kind.value,

@@ -98,6 +98,15 @@ def upgrade() -> None:
             comment="dead, and the other channels have yet to tell of it",
         ),
     )
+    op.add_column(
+        "channels",
+        sa.Column(
+            "fallback_told_at",
+            types.Moment(),
+            nullable=True,
+            comment="when the others last told of its dead letters",
+        ),
+    )
     for name, column, condition in (
         (
             "ix_deliveries_leased",
