@@ -8,7 +8,16 @@ import time
 from bench import machine, report, scale
 from bench.running import Bench, running_postgres
 
-TOPICS = ["recording", "telling", "resources"]
+TOPICS = [
+    "recording",
+    "growth",
+    "processes",
+    "noticing",
+    "telling",
+    "isolation",
+    "reading",
+    "resources",
+]
 """In the order of RESULTS.md."""
 
 

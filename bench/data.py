@@ -27,11 +27,16 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def project_of(database: Database) -> int:
+    """Return the project that everything belongs to."""
+    return default_project_id(database, now=now())
+
+
 def migrated(database: Database) -> int:
     """Bring an empty database to the newest schema and return its project."""
     migrate.upgrade(database)
     make_room(database, now=now())
-    return default_project_id(database, now=now())
+    return project_of(database)
 
 
 def add_applications(
@@ -94,6 +99,11 @@ def add_history(
         }
         with database.write() as connection:
             _run(connection, _HISTORY, values)
+    with database.write() as connection:
+        # As it would be by now: else the service begins by rolling all of it up.
+        connection.execute(
+            text("UPDATE rollup_progress SET rolled_id = (SELECT max(id) FROM heartbeats)")
+        )
     analyze(database)
 
 

@@ -80,16 +80,16 @@ def beating(
 
 
 @contextlib.contextmanager
-def reloading(url: str, *, connections: int, seconds: float, cookie: str) -> Iterator[Running]:
+def reloading(url: str, *, connections: int, seconds: float, header: str) -> Iterator[Running]:
     """Read one page again and again in the background."""
-    command = _wrk(url, connections, math.ceil(seconds), "-H", f"Cookie: {cookie}")
+    command = _wrk(url, connections, math.ceil(seconds), "-H", header)
     with _background([*command, "--", "page"], None) as running:
         yield running
 
 
-def page(url: str, *, seconds: float, cookie: str, connections: int = 1) -> Load:
+def page(url: str, *, seconds: float, header: str, connections: int = 1) -> Load:
     """Read one page again and again."""
-    with reloading(url, connections=connections, seconds=seconds, cookie=cookie) as running:
+    with reloading(url, connections=connections, seconds=seconds, header=header) as running:
         pass
     return running.load
 

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bench.running import ROOT
@@ -30,6 +31,10 @@ class Arrival:
     """Unix time, seconds."""
     body: dict[str, Any]
 
+    @property
+    def is_answered(self) -> bool:
+        return not self.path.startswith("/hang")
+
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
@@ -42,6 +47,17 @@ class Receivers:
         with urllib.request.urlopen(f"{self.urls[0]}/arrivals", timeout=30) as response:
             seen = json.load(response)
         return [Arrival(path, first_byte, json.loads(body)) for path, first_byte, body in seen]
+
+    def wait_for(self, count: int, *, seconds: float) -> list[Arrival]:
+        """Return what comes until `count` have come that get an answer. Raises RuntimeError."""
+        arrived: list[Arrival] = []
+        end = time.monotonic() + seconds
+        while sum(one.is_answered for one in arrived) < count:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{len(arrived)} of {count} webhooks in {seconds} s")
+            time.sleep(0.1)
+            arrived += self.arrivals()
+        return arrived
 
 
 @contextlib.contextmanager
@@ -60,6 +76,10 @@ def running(count: int, *, delay: float = 0.2) -> Iterator[Receivers]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def sleep_until(moment: datetime) -> None:
+    time.sleep(max(0, moment.timestamp() - time.time()))
 
 
 class _Connection(asyncio.Protocol):

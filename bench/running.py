@@ -38,6 +38,7 @@ class Server:
     ) -> None:
         """Start it; it is ready once `ready` answers 200."""
         self.url = f"http://127.0.0.1:{port}"
+        self._command = " ".join(command)
         self._ready = ready
         self._folder = Path(tempfile.mkdtemp(prefix="heartbeat-bench-"))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -96,7 +97,7 @@ class Server:
         end = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{self._process.args} did not start:\n{self.log()}")
+                raise RuntimeError(f"{self._command} did not start:\n{self.log()}")
             time.sleep(0.005)
 
     def _answers(self) -> bool:

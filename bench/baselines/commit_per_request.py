@@ -5,7 +5,7 @@ that one would: look the application up, remember when it was heard, add a row o
 """
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import Flask, jsonify, request
@@ -50,9 +50,18 @@ class Heartbeat(Base):
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
-def fill(url: str, applications: int) -> None:
+class Incident(Base):
+    __tablename__ = "incidents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    application_id: Mapped[int] = mapped_column(ForeignKey("applications.id"), index=True)
+    opened_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+def fill(url: str, applications: int, *, overdue: int = 0) -> None:
     """Make the tables and the applications, with the uuids that the load goes to."""
-    engine = _engine(url, threads=1)
+    now = datetime.now(UTC)
+    engine = engine_for(url, threads=1)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all(
@@ -61,6 +70,7 @@ def fill(url: str, applications: int) -> None:
                 name=f"Application {number}",
                 expected_interval=60,
                 status="up",
+                last_heartbeat=now - timedelta(days=1) if number <= overdue else now,
             )
             for number in range(1, applications + 1)
         )
@@ -71,7 +81,7 @@ def fill(url: str, applications: int) -> None:
 def create_app() -> Flask:
     """Return the application; gunicorn calls it in each worker."""
     app = Flask(__name__)
-    engine = _engine(os.environ["DATABASE_URL"], threads=int(os.environ["THREADS"]))
+    engine = engine_for(os.environ["DATABASE_URL"], threads=int(os.environ["THREADS"]))
 
     @app.get("/ready")
     def ready() -> dict[str, str]:
@@ -102,7 +112,8 @@ def create_app() -> Flask:
     return app
 
 
-def _engine(url: str, *, threads: int) -> Engine:
+def engine_for(url: str, *, threads: int) -> Engine:
+    """Return an engine with one connection for each thread."""
     if not url.startswith("sqlite"):
         address = url.replace("postgresql://", "postgresql+psycopg://")
         return create_engine(address, pool_size=threads, max_overflow=0)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench import data
 from bench.baselines import commit_per_request as plain
@@ -105,7 +106,7 @@ def _start(bench: Bench, stack: contextlib.ExitStack) -> list[Contender]:
             Contender(
                 f"Heartbeat Central, {words}",
                 stack.enter_context(service(url)),
-                lambda database=database: data.scalar(database, "SELECT count(*) FROM heartbeats"),
+                partial(data.scalar, database, "SELECT count(*) FROM heartbeats"),
                 database=server,
             )
         )
@@ -116,7 +117,7 @@ def _start(bench: Bench, stack: contextlib.ExitStack) -> list[Contender]:
             Contender(
                 f"one commit per request, {words}",
                 stack.enter_context(commit_per_request(url, workers=WORKERS, threads=THREADS)),
-                lambda database=baseline: data.scalar(database, "SELECT count(*) FROM heartbeats"),
+                partial(data.scalar, baseline, "SELECT count(*) FROM heartbeats"),
                 database=server,
             )
         )

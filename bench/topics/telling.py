@@ -80,7 +80,7 @@ def _all_answer(bench: Bench, there: Receivers, topic: Topic, dialect: str, word
                 first = 1 + number * ALERTS
                 cpu = server.cpu_seconds()
                 with _overdue(database, project, urls, first, there) as (told, arrivals):
-                    _wait_for(there, arrivals, ALERTS)
+                    arrivals += there.wait_for(ALERTS, seconds=PATIENCE)
                 told.cpu = server.cpu_seconds() - cpu
                 ours.rounds.append(told)
                 pool.rounds.append(_baseline("commits", url, urls, there))
@@ -129,9 +129,9 @@ def _half_hang(bench: Bench, there: Receivers, topic: Topic, dialect: str, words
             service(url) as server,
         ):
             cpu = server.cpu_seconds()
-            project = data.default_project_id(database, now=data.now())
+            project = data.project_of(database)
             with _overdue(database, project, urls, 1, there) as (told, arrivals):
-                _wait_for(there, arrivals, ALERTS // 2)
+                arrivals += there.wait_for(ALERTS // 2, seconds=PATIENCE)
             told.cpu = server.cpu_seconds() - cpu
             hang.rounds.append(told)
     topic.tables.append(
@@ -180,21 +180,12 @@ def _overdue(
         watch.wait(ALERTS, seconds=PATIENCE)
         yield told, arrivals
     told.last_incident = max(watch.committed.values()) - deadline
-    answered = [one for one in arrivals if not one.path.startswith("/hang")]
+    answered = [one for one in arrivals if one.is_answered]
     told.last_webhook = max(one.first_byte for one in answered) - deadline
     told.waits = [
         one.first_byte - watch.committed[one.body["application"]["id"]] for one in answered
     ]
     told.repeated = len(answered) - len({one.body["delivery_id"] for one in answered})
-
-
-def _wait_for(there: Receivers, arrivals: list[Arrival], wanted: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while sum(not one.path.startswith("/hang") for one in arrivals) < wanted:
-        if time.monotonic() > end:
-            raise RuntimeError(f"{len(arrivals)} of {wanted} webhooks in {PATIENCE} s")
-        time.sleep(0.1)
-        arrivals += there.arrivals()
 
 
 def _baseline(kind: str, url: str, urls: list[str], there: Receivers) -> Told:
@@ -214,8 +205,7 @@ def _baseline(kind: str, url: str, urls: list[str], there: Receivers) -> Told:
     begun = time.time()
     process.stdin.write("go\n")
     process.stdin.close()
-    arrivals: list[Arrival] = []
-    _wait_for(there, arrivals, len(urls))
+    arrivals = there.wait_for(len(urls), seconds=PATIENCE)
     process.wait(30)
     last = max(one.first_byte for one in arrivals) - begun
     return Told(0, last, [], 0, 0)
