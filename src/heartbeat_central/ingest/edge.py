@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from heartbeat_central.domain.errors import Invalid, StorageUnavailable
@@ -22,7 +23,7 @@ from heartbeat_central.services.record_signals import Outcome
 
 LARGEST_BODY = 1024 * 1024
 """Bytes; a request with more is refused with 413."""
-RETRY_AFTER = b"2"
+_RETRY_AFTER = (b"retry-after", b"2")
 """Seconds that a refused client should wait."""
 
 _METHODS = ("GET", "HEAD", "POST")
@@ -70,13 +71,21 @@ class Edge:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        if path.startswith("/heartbeat/"):
-            await self._heartbeat(scope, receive, send)
-        elif path == "/events":
-            await self._live(scope, receive, send)
-        else:
-            client = self._client_address(scope)
-            await self._rest({**scope, "client": client and (client, 0)}, receive, send)
+        try:
+            if path.startswith("/heartbeat/"):
+                await self._heartbeat(scope, receive, send)
+            elif path == "/events":
+                await self._live(scope, receive, send)
+            else:
+                client = self._client_address(scope)
+                await self._rest({**scope, "client": client and (client, 0)}, receive, send)
+        except asyncio.CancelledError:
+            # Only a server that stops cancels a request, when it has taken too long. One whose answer
+            # has begun can't be given another.
+            with suppress(RuntimeError):
+                await respond_with_problem(
+                    scope, send, 503, "the service is stopping; try again", _RETRY_AFTER
+                )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Start the writer before the first request, and end it after the last."""
@@ -170,9 +179,7 @@ async def _not_found(scope: Scope, send: Send) -> None:
 
 
 async def _unavailable(scope: Scope, send: Send, why: str) -> None:
-    await respond_with_problem(
-        scope, send, 503, f"not stored, try again: {why}", (b"retry-after", RETRY_AFTER)
-    )
+    await respond_with_problem(scope, send, 503, f"not stored, try again: {why}", _RETRY_AFTER)
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:

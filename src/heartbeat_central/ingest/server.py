@@ -1,18 +1,27 @@
 """Runs the edge on uvicorn, and ends it within ten seconds without losing what was accepted."""
 
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 
+import structlog
 import uvicorn
 
 from heartbeat_central.ingest.responses import AsgiApp
 
-DRAIN = 8
+DRAIN = 5
 """Seconds that requests under way may take to end, of the ten a stopping service has."""
+LONGEST_STOP = 9.0
+"""Seconds after which a stopping service ends, whatever still hangs. That loses nothing: what was
+answered is stored, and what was not recorded as sent is sent again."""
 SWITCH_INTERVAL = 0.0005
 """Seconds. Python's default of 5 ms lets one thread that renders a page hold up every heartbeat."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -22,9 +31,27 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_stopping = on_stopping
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            _end_within(LONGEST_STOP)
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
         await super().shutdown(sockets)
+
+
+def _end_within(seconds: float) -> None:
+    """End this process then, unless it has ended by itself."""
+
+    def end() -> None:
+        log.warning("stopped_with_work_left", after=seconds)
+        # No sys.exit: it would wait for the very threads that hang.
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def run(

@@ -10,7 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
-from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.deliver_alerts import Sender, take_back_all
 from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
@@ -103,7 +103,12 @@ class Monitor:
         )
 
     def start(self) -> None:
-        """Begin to notice and to tell."""
+        """Begin to notice and to tell. Raises StorageUnavailable."""
+        if self._database.dialect == "sqlite":
+            # The one process that may send is this one: what another had begun, it will not end.
+            interrupted = take_back_all(self._database, now=self._clock())
+            if interrupted:
+                log.info("deliveries_taken_back", count=interrupted)
         for job in self._jobs:
             job.start()
         self._scheduler.start()
@@ -116,6 +121,10 @@ class Monitor:
     def ring_tell(self) -> None:
         """A delivery was added, or a sender became free."""
         self._tell.ring()
+
+    def begin_to_stop(self) -> None:
+        """Send nothing more; the requests that are still answered are noticed and told of later."""
+        self._dispatcher.begin_to_stop()
 
     def stop(self) -> None:
         """End the running jobs and let what is being sent end."""

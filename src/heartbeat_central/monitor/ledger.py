@@ -12,9 +12,11 @@ from heartbeat_central.services.record_outcomes import Outcome, record_outcomes
 from heartbeat_central.storage.engine import Database
 
 KEPT_FOR = 15.0
-"""Seconds that an outcome is kept for a database that is away; a send and this fit its lease. What was
-sent and never recorded is sent once more; a restart of the database is no reason for it."""
+"""Seconds that an outcome is kept for a database that is away. What was sent and never recorded is sent
+once more; a restart of the database is no reason for it."""
 PAUSE = 0.5
+LONGEST_STOP = 1.0
+"""Seconds that the last outcomes of a stopping service may take."""
 LARGEST_BATCH = 500
 
 log = structlog.get_logger(__name__)
@@ -23,9 +25,10 @@ log = structlog.get_logger(__name__)
 class Ledger:
     """One writer thread; while it commits, the next outcomes gather by themselves."""
 
-    def __init__(self, database: Database, *, on_recorded: Callable[[], None]) -> None:
+    def __init__(self, database: Database, *, on_left: Callable[[Sequence[int]], None]) -> None:
+        """Make a ledger; `on_left` is told the ids of deliveries that are recorded, or given up."""
         self._database = database
-        self._on_recorded = on_recorded
+        self._on_left = on_left
         self._waiting: deque[tuple[Outcome, float]] = deque()
         self._filled = threading.Event()
         self._stopping = threading.Event()
@@ -38,10 +41,10 @@ class Ledger:
         self._filled.set()
 
     def stop(self) -> None:
-        """Record what waits, then end."""
+        """Record what waits, then end; what a database that is away does not take is sent again."""
         self._stopping.set()
         self._filled.set()
-        self._thread.join()
+        self._thread.join(LONGEST_STOP)
 
     def _run(self) -> None:
         while True:
@@ -66,8 +69,9 @@ class Ledger:
                 for one in batch:
                     self._record([one])
                 return
-            _give_up(batch[0][0], f"{type(error).__name__}: {error}")
-        self._on_recorded()
+            self._give_up(batch[0][0], f"{type(error).__name__}: {error}")
+            return
+        self._on_left([outcome.claimed.id for outcome, _ in batch])
 
     def _keep(self, batch: Sequence[tuple[Outcome, float]], reason: str) -> None:
         now = time.monotonic()
@@ -75,10 +79,10 @@ class Ledger:
             if now < until:
                 self._waiting.appendleft((outcome, until))
             else:
-                _give_up(outcome, reason)
+                self._give_up(outcome, reason)
         time.sleep(PAUSE)
 
-
-def _give_up(outcome: Outcome, reason: str) -> None:
-    # Its lease runs out, and it is sent again under the same id.
-    log.warning("outcome_not_recorded", delivery=str(outcome.claimed.uuid), reason=reason)
+    def _give_up(self, outcome: Outcome, reason: str) -> None:
+        # Its lease runs out, and it is sent again under the same id.
+        log.warning("outcome_not_recorded", delivery=str(outcome.claimed.uuid), reason=reason)
+        self._on_left([outcome.claimed.id])

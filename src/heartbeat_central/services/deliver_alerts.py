@@ -6,7 +6,7 @@ the same id, so that it arrives at least once and at most once more per crash.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,8 +33,10 @@ from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
 
-LEASE = timedelta(seconds=30)
-"""Far longer than a send may take (10 s) with its two commits, short enough to be retried soon."""
+LEASE = timedelta(seconds=12)
+"""How soon another attempt follows when the process dies. Longer than a send may take (10 s), and than
+the clocks of two nodes may differ; what takes longer still is renewed."""
+RENEW_AFTER = LEASE / 2
 
 log = structlog.get_logger(__name__)
 
@@ -111,6 +113,21 @@ def next_delivery(database: Database) -> datetime | None:
     """Return when the next delivery is due: one look at an index."""
     with database.read() as connection:
         return leases.earliest_due(connection)
+
+
+def renew(database: Database, claimed: Sequence[Claimed], *, now: datetime) -> None:
+    """Lease these for longer, unless another node has taken them over meanwhile."""
+    with database.write() as connection:
+        leases.extend(connection, claimed, until=now + LEASE)
+
+
+def take_back_all(database: Database, *, now: datetime) -> int:
+    """End every lease and return how many there were: whoever held them is gone.
+
+    For SQLite alone, where the process that starts is the only one.
+    """
+    with database.write() as connection:
+        return leases.release_all(connection, now=now)
 
 
 def give_back(database: Database, claimed: Claimed, *, now: datetime) -> None:

@@ -267,6 +267,27 @@ def add_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
         connection.execute(insert(delivery_attempts), [asdict(one) for one in attempts])
 
 
+def extend(connection: Connection, claimed: Sequence[Claimed], *, until: datetime) -> None:
+    """Move the end of these leases, where they are still held."""
+    attempts = _pending_attempts(connection, [one.id for one in claimed])
+    held = [one.id for one in claimed if attempts.get(one.id) == one.attempt]
+    connection.execute(
+        update(deliveries).where(deliveries.c.id.in_(held)).values(due_at=until, leased_until=until)
+    )
+
+
+def release_all(connection: Connection, *, now: datetime) -> int:
+    """End every lease, so that what was leased is due at once; return how many there were."""
+    return connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+            deliveries.c.leased_until.is_not(None),
+        )
+        .values(due_at=now, leased_until=None)
+    ).rowcount
+
+
 def release(connection: Connection, claimed: Claimed, *, now: datetime) -> None:
     """Give a claimed delivery back unsent, due at once; the attempt does not count."""
     connection.execute(

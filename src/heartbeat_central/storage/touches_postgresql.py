@@ -109,8 +109,10 @@ class RefusedTouches(Exception):
 def _connect(database: Database) -> psycopg.Connection[Any]:
     try:
         pooled = database.engine.raw_connection()
-    except DBAPIError as error:
-        raise StorageUnavailable(str(error.orig).strip()) from error
+    except (DBAPIError, psycopg.OperationalError) as error:
+        # SQLAlchemy passes on what the driver raises while it connects.
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise StorageUnavailable(str(reason).strip()) from error
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     pooled.detach()
     connection.autocommit = True

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.metrics import Metrics
+from heartbeat_central.monitor import dispatcher as module
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.read_history import deliveries_page
+from heartbeat_central.storage import tables
 from tests.support.receivers.http import HttpReceiver, hangs, respond
 from tests.support.samples import value
 from tests.support.service import wait_until
@@ -96,3 +99,69 @@ def test_an_attempt_that_failed_is_counted_as_what_follows(world: World, running
     assert value(text, "delivery_attempts_total", plugin="webhook", outcome="retry") == 1
     assert value(text, "delivery_attempts_total", plugin="webhook", outcome="dead") == 1
     assert "delivery_latency_seconds_count" not in text.decode()
+
+
+def failing(world: World, url: str) -> int:
+    """An application that has failed, with one channel to `url`; returns the channel's id."""
+    channel = world.webhook(url)
+    application = world.application(channels=[channel])
+    world.beat(application, -60, SignalKind.FAIL)
+    return channel
+
+
+def leases(world: World) -> list[datetime | None]:
+    with world.database.read() as connection:
+        return list(connection.execute(select(tables.deliveries.c.leased_until)).scalars())
+
+
+def test_a_send_that_takes_long_keeps_its_lease(
+    world: World, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_AFTER", timedelta(0))
+    with HttpReceiver(hangs) as receiver:
+        failing(world, receiver.url)
+        running.until(lambda: receiver.requests)
+        first = leases(world)
+        running.until(lambda: leases(world) > first)  # type: ignore[operator]
+        assert len(receiver.requests) == 1
+        receiver.closing.set()
+
+
+def test_what_has_been_recorded_is_renewed_no_more(
+    world: World, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_AFTER", timedelta(0))
+    with HttpReceiver() as receiver:
+        failing(world, receiver.url)
+        running.until(lambda: receiver.requests)
+        running.until(lambda: leases(world) == [None])
+        running.dispatcher.dispatch()
+        assert leases(world) == [None]
+
+
+def test_stopping_gives_back_what_hangs_and_records_what_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_STOP", 0.3)
+    with HttpReceiver(hangs) as hanging, HttpReceiver() as healthy:
+        stuck, well = failing(world, hanging.url), failing(world, healthy.url)
+        running = Running(world)
+        running.until(lambda: hanging.requests and healthy.requests)
+        running.dispatcher.stop()
+
+        [interrupted] = deliveries_page(world.database, world.project_id, stuck, limit=10)
+        assert interrupted.status.value == "pending"
+        assert interrupted.next_attempt_at is not None
+        assert interrupted.next_attempt_at <= datetime.now(UTC), "due at once, whoever runs then"
+        [delivered] = deliveries_page(world.database, world.project_id, well, limit=10)
+        assert delivered.status.value == "delivered"
+        hanging.closing.set()
+
+
+def test_nothing_is_begun_once_it_is_asked_to_stop(world: World, running: Running) -> None:
+    running.dispatcher.begin_to_stop()
+    with HttpReceiver() as receiver:
+        failing(world, receiver.url)
+        assert running.dispatcher.dispatch() is None
+        assert leases(world) == [None]
+        assert receiver.requests == []

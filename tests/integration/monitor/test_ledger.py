@@ -1,6 +1,7 @@
 """Outcomes are recorded together, outlive a database that is away, and count only under their lease."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -69,7 +70,7 @@ class Away(Database):
 
 @pytest.fixture
 def ledger(world: World) -> Iterator[Ledger]:
-    started = Ledger(world.database, on_recorded=lambda: None)
+    started = Ledger(world.database, on_left=lambda _: None)
     yield started
     started.stop()
 
@@ -84,14 +85,15 @@ def test_records_each_outcome_with_its_attempt(world: World, ledger: Ledger) -> 
 
 def test_what_waits_is_recorded_once_the_database_is_back(world: World) -> None:
     away = Away(world.database)
-    recorded = threading.Event()
-    ledger = Ledger(away, on_recorded=recorded.set)
+    left: list[int] = []
+    ledger = Ledger(away, on_left=left.extend)
     for one in claimed(world, 3):
         ledger.add(delivered(one))
     assert away.asked.wait(5)
     assert statuses(world) == ["pending"] * 3
+    assert left == []
     away.back.set()
-    assert recorded.wait(5)
+    wait_until(lambda: len(left) == 3, "the outcomes to be recorded")
     ledger.stop()
     assert statuses(world) == ["delivered"] * 3
 
@@ -102,10 +104,26 @@ def test_an_outcome_is_given_up_when_the_database_stays_away_too_long(
     monkeypatch.setattr(module, "KEPT_FOR", 0.0)
     monkeypatch.setattr(module, "PAUSE", 0.0)
     away = Away(world.database)
-    ledger = Ledger(away, on_recorded=lambda: None)
-    ledger.add(delivered(claimed(world, 1)[0]))
+    left: list[int] = []
+    ledger = Ledger(away, on_left=left.extend)
+    [one] = claimed(world, 1)
+    ledger.add(delivered(one))
     ledger.stop()
+    assert left == [one.id]
     assert statuses(world) == ["pending"], "the lease runs out, and it is sent again"
+
+
+def test_a_database_that_is_away_does_not_keep_the_service_from_stopping(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_STOP", 0.1)
+    away = Away(world.database)
+    ledger = Ledger(away, on_left=lambda _: None)
+    ledger.add(delivered(claimed(world, 1)[0]))
+    before = time.monotonic()
+    ledger.stop()
+    assert time.monotonic() - before < module.PAUSE
+    away.back.set()
 
 
 def test_an_outcome_under_a_lease_that_has_passed_on_counts_for_nothing(

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from heartbeat_central.domain.alert import AlertKind
 from heartbeat_central.domain.signal import SignalKind
-from heartbeat_central.services.deliver_alerts import LEASE, give_back
+from heartbeat_central.services.deliver_alerts import LEASE, give_back, renew, take_back_all
 from heartbeat_central.services.manage_applications import delete_application, pause_application
 from heartbeat_central.storage import tables
 from heartbeat_central.storage.outbox import DeliveryStatus
@@ -104,6 +104,38 @@ def test_nothing_is_told_of_an_application_that_was_paused_meanwhile(world: Worl
     )
     assert world.claim(7) == []
     assert deliveries(world)[0][0] == "cancelled"
+
+
+def test_a_lease_that_was_renewed_runs_longer(world: World) -> None:
+    failing(world)
+    claimed = world.claim(6)
+    renew(world.database, claimed, now=at(6 + LEASE_SECONDS / 2))
+    assert world.claim(7 + LEASE_SECONDS) == []
+    (again,) = world.claim(7 + 1.5 * LEASE_SECONDS)
+    assert again.attempt == 2
+
+
+def test_a_lease_that_has_passed_on_is_not_renewed_by_its_old_holder(world: World) -> None:
+    failing(world)
+    stale = world.claim(6)
+    (fresh,) = world.claim(7 + LEASE_SECONDS)
+    renew(world.database, stale, now=at(5 * LEASE_SECONDS))
+    (again,) = world.claim(8 + 2 * LEASE_SECONDS)
+    assert (again.uuid, again.attempt) == (fresh.uuid, 3)
+
+
+def test_a_lease_outlasts_any_send(world: World) -> None:
+    assert world.outbound.timeout < LEASE_SECONDS
+
+
+def test_leases_of_a_process_that_is_gone_can_be_ended_all_at_once(world: World) -> None:
+    failing(world)
+    failing(world)
+    (one, other) = world.claim(6)
+    world.send(other, 7)
+    assert take_back_all(world.database, now=at(7)) == 1, "what has been recorded holds no lease"
+    (again,) = world.claim(7)
+    assert (again.uuid, again.attempt) == (one.uuid, 2)
 
 
 def test_what_was_given_back_is_due_at_once(world: World) -> None:

@@ -7,11 +7,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 
+from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal
 from heartbeat_central.domain.state import State, Status, is_steady
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.storage import heartbeats, states
-from heartbeat_central.storage.touches import Touch, Touches
+from heartbeat_central.storage.engine import open_database
+from heartbeat_central.storage.touches import Touch, Touches, open_touch_store
 from tests.support.world import World, at, signal
 
 RUN = uuid4()
@@ -170,3 +172,12 @@ def test_times_far_apart_are_exact(world: World) -> None:
     sent = replace(signal(application.uuid, 0), received_at=at(0) + timedelta(microseconds=1))
     assert not world.touches.store(touch(application, sent))
     assert state_of(world, application).last_heartbeat_at == sent.received_at
+
+
+def test_a_server_that_is_away_is_an_unavailable_database() -> None:
+    database = open_database("postgresql://user:sesame@127.0.0.1:1/nothing")
+    store = open_touch_store(database)
+    with pytest.raises(StorageUnavailable) as caught:
+        store.find([uuid4()])
+    assert "sesame" not in str(caught.value)
+    database.close()
