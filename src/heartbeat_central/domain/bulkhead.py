@@ -20,6 +20,13 @@ class Bulkheads:
         self._allowed: dict[int, int] = {}
         self._under_way: Counter[int] = Counter()
 
+    def copy(self) -> "Bulkheads":
+        """Return another that counts the same, and goes its own way from here."""
+        other = Bulkheads()
+        other._allowed = dict(self._allowed)
+        other._under_way = Counter(self._under_way)
+        return other
+
     def allowance(self, channel_id: int) -> int:
         """Return how many more may start now."""
         return self._allowed.get(channel_id, 1) - self._under_way[channel_id]

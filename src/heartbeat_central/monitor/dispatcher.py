@@ -1,10 +1,12 @@
-"""Starts due deliveries on a pool of threads, within each channel's allowance."""
+"""Starts due deliveries, a thread each, within each channel's allowance.
+
+A thread costs a fraction of what a send does, and ends with it: the memory of a busy hour comes back.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -26,7 +28,11 @@ from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
 
 SENDERS = 128
-"""Threads; they start as they are needed and mostly wait for receivers."""
+"""Sends at once that are quick, or may yet be."""
+SLOW = 0.5
+"""Seconds after which a send is no longer one of those: whoever hangs takes nobody's place for longer."""
+MOST = 1_000
+"""Sends at once in all."""
 LONGEST_STOP = 7.5
 """Seconds that what is being sent may take to end, of the ten that a stopping service has."""
 
@@ -51,20 +57,20 @@ class Dispatcher:
         self._sender = sender
         self._clock = clock
         self._metrics = metrics
-        self._pool = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._ledger = Ledger(sender.database, on_left=self._forget)
         self._on_ended = on_ended
         self._lock = threading.Lock()
         self._sent_one = threading.Condition(self._lock)
         self._bulkheads = Bulkheads()
-        self._sending: dict[int, Claimed] = {}
+        self._sending: dict[int, tuple[Claimed, float]] = {}
+        """With when each began, by the monotonic clock."""
         self._leased: dict[int, tuple[Claimed, datetime]] = {}
         """What is being sent or waits to be recorded, and when its lease was last renewed."""
         self._stopping = False
         self._stop_by = 0.0
 
     def dispatch(self) -> datetime | None:
-        """Start every delivery that may start now; return when the next one is due, None when none.
+        """Start every delivery that may start now; return when to look again, None when nothing waits.
 
         Raises StorageUnavailable.
         """
@@ -72,16 +78,20 @@ class Dispatcher:
         while not self._stopping:
             now = self._clock()
             with self._lock:
-                free = SENDERS - len(self._sending)
-                if free <= 0:
-                    return None
-                claimed = claim_due(self._sender.database, self._bulkheads, now=now, most=free)
+                free = self._free()
+                bulkheads = self._bulkheads.copy()
+            if free <= 0:
+                return now + timedelta(seconds=SLOW)
+            # Without the lock, for senders that end would wait for the database; what they change
+            # meanwhile is a matter of one send more or less.
+            claimed = claim_due(self._sender.database, bulkheads, now=now, most=free)
+            with self._lock:
                 for one in claimed:
                     self._bulkheads.started(one.channel_id)
-                    self._sending[one.id] = one
+                    self._sending[one.id] = (one, time.monotonic())
                     self._leased[one.id] = (one, now)
             for one in claimed:
-                self._pool.submit(self._deliver, one)
+                self._start(one)
             if not claimed:
                 return next_delivery(self._sender.database)
         return None
@@ -103,12 +113,11 @@ class Dispatcher:
             self._sent_one.wait_for(
                 lambda: not self._sending, max(0.0, self._stop_by - time.monotonic())
             )
-            interrupted = list(self._sending.values())
+            interrupted = [one for one, _ in self._sending.values()]
         for one in interrupted:
             log.warning("delivery_interrupted", delivery=str(one.uuid), attempt=one.attempt)
             self._give_back(one)
         self._ledger.stop()
-        self._pool.shutdown(wait=not interrupted)
 
     def _renew(self) -> None:
         """Keep the leases of what takes long: a slow plugin, an outcome that waits for the database."""
@@ -135,6 +144,23 @@ class Dispatcher:
         except StorageUnavailable as error:
             log.warning("delivery_not_given_back", delivery=str(one.uuid), reason=str(error))
 
+    def _free(self) -> int:
+        since = time.monotonic() - SLOW
+        quick = sum(began > since for _, began in self._sending.values())
+        return min(SENDERS - quick, MOST - len(self._sending))
+
+    def _start(self, one: Claimed) -> None:
+        thread = threading.Thread(
+            target=self._deliver, args=(one,), name=f"sender-{one.id}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no more threads. The lease runs out, and it is sent then.
+            log.exception("sender_not_started", delivery=str(one.uuid))
+            self._forget([one.id])
+            self._ended(one, well=False)
+
     def _deliver(self, one: Claimed) -> None:
         well = False
         try:
@@ -149,10 +175,13 @@ class Dispatcher:
             log.exception("sender_failed", delivery=str(one.uuid))
             self._forget([one.id])
         finally:
-            with self._lock:
-                self._bulkheads.ended(one.channel_id, well=well)
-                self._sending.pop(one.id, None)
-                self._sent_one.notify_all()
+            self._ended(one, well=well)
+
+    def _ended(self, one: Claimed, *, well: bool) -> None:
+        with self._lock:
+            self._bulkheads.ended(one.channel_id, well=well)
+            self._sending.pop(one.id, None)
+            self._sent_one.notify_all()
 
     def _count(self, outcome: Outcome) -> None:
         plugin = outcome.claimed.channel_type

@@ -59,7 +59,9 @@ def claim_due(
     Those that events have overtaken are cancelled on the way and not returned. The caller notes the
     others in `bulkheads` as started.
     """
-    with database.write() as connection:
+    # Looked for without a lock, so that heartbeats don't wait for it; what others take meanwhile is
+    # left out under the lock.
+    with database.read() as connection:
         candidates = leases.due(
             connection,
             now=now,
@@ -67,7 +69,10 @@ def claim_due(
             per_channel=MOST_PER_CHANNEL,
             full_channels=bulkheads.full(),
         )
-        chosen = bulkheads.choose(((one.id, one.channel_id) for one in candidates), most=most)
+    chosen = bulkheads.choose(((one.id, one.channel_id) for one in candidates), most=most)
+    if not chosen:
+        return []
+    with database.write() as connection:
         leased = leases.lease(connection, chosen, now=now, until=now + LEASE)
         return review_claimed(connection, leased, now=now)
 

@@ -1,6 +1,6 @@
 """Line 2, notice: applications whose check is due are judged again; the silent ones go down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +11,9 @@ from heartbeat_central.services.save_transition import Change, save_transitions
 from heartbeat_central.storage import states
 from heartbeat_central.storage.engine import Database
 
-BATCH = 500
-"""Rows that one transaction judges: enough to be fast, few enough that heartbeats don't wait long."""
+BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 100}
+"""Rows that one transaction judges: enough to be fast. On SQLite, where heartbeats wait for it, few
+enough that they don't wait long."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,9 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
     Any number of nodes may run this at once: each takes rows that no other holds. The deadline is
     computed under the row lock, so a heartbeat that was acknowledged before always wins.
     """
+    most = BATCH[database.dialect]
     with database.write() as connection:
-        due = states.lock_due(connection, now=now, most=BATCH)
+        due = states.lock_due(connection, now=now, most=most)
         changed = {}
         went_down = []
         for one in due:
@@ -64,7 +66,7 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
     if went_down:
         log.info("applications_went_down", count=len(went_down), alerts=alerts_added)
     deadlines = [one.transition.at for one in went_down]
-    return Swept(deadlines, alerts_added, len(due) == BATCH, next_check_at)
+    return Swept(deadlines, alerts_added, len(due) == most, next_check_at)
 
 
 def next_check(database: Database) -> datetime | None:

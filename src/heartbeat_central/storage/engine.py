@@ -1,7 +1,6 @@
 """Connections to SQLite and PostgreSQL, and the two kinds of transaction: read and write."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from heartbeat_central.domain.errors import Invalid, StorageUnavailable
+from heartbeat_central.storage.turns import Turns
 
 __all__ = ["Connection", "Database", "open_database"]
 
@@ -46,7 +46,7 @@ class Database:
         self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and instant; its own busy handler sleeps.
         self._writing: AbstractContextManager[Any] = (
-            threading.Lock() if self.dialect == "sqlite" else nullcontext()
+            Turns() if self.dialect == "sqlite" else nullcontext()
         )
         self._file = Path(engine.url.database or "") if self.dialect == "sqlite" else None
         self._file_was_there = False

@@ -165,3 +165,17 @@ def test_nothing_is_begun_once_it_is_asked_to_stop(world: World, running: Runnin
         assert running.dispatcher.dispatch() is None
         assert leases(world) == [None]
         assert receiver.requests == []
+
+
+def test_receivers_that_hang_take_no_place_for_long_however_many_there_are(
+    world: World, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SENDERS", 4)
+    monkeypatch.setattr(module, "SLOW", 0.05)
+    with HttpReceiver(hangs) as hanging, HttpReceiver() as healthy:
+        for number in range(12):
+            failing(world, f"{hanging.url}/{number}")
+        failing(world, healthy.url)
+        running.until(lambda: healthy.requests)
+        assert len(hanging.requests) >= 9, "they came first, and still hang"
+        hanging.closing.set()

@@ -54,7 +54,7 @@ def test_says_when_to_look_again(world: World) -> None:
 
 
 def test_takes_no_more_than_a_batch_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector, "BATCH", 2)
+    monkeypatch.setattr(detector, "BATCH", {world.database.dialect: 2})
     for number in range(3):
         world.application(f"app {number}")
     first, second = world.detect(1000), world.detect(1000)

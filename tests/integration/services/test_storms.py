@@ -347,7 +347,7 @@ class TestSeveralNodes:
         self, world: World, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Each transaction judges one application, so that no node ever sees ten by itself."""
-        monkeypatch.setattr(detector, "BATCH", 1)
+        monkeypatch.setattr(detector, "BATCH", {world.database.dialect: 1})
         hook = world.webhook(receiver.url)
         everyone = applications(world, 30, hook)
         with ThreadPoolExecutor(4) as nodes:

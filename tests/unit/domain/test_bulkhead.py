@@ -55,3 +55,12 @@ def test_is_bounded_per_channel_and_in_memory() -> None:
         bulkheads.started(channel)
         bulkheads.ended(channel, well=True)
     assert bulkheads.allowance(7) == 1
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    bulkheads = Bulkheads()
+    bulkheads.started(7)
+    copy = bulkheads.copy()
+    assert copy.full() == [7]
+    bulkheads.ended(7, well=True)
+    assert (copy.allowance(7), bulkheads.allowance(7)) == (0, 2)
