@@ -1,8 +1,9 @@
-"""Who called: the peer's address, or what a trusted proxy says of it."""
+"""Who called and how: as the peer itself shows, or as a trusted proxy says."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
+
+from heartbeat_central.ingest.responses import Scope
 
 Network = IPv4Network | IPv6Network
 
@@ -16,7 +17,7 @@ class ClientAddress:
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
 
-    def __call__(self, scope: Any) -> str | None:
+    def __call__(self, scope: Scope) -> str | None:
         client = scope.get("client")
         address: str | None = client[0] if client else None
         if not self._trusted or address is None or not self._is_trusted(address):
@@ -28,6 +29,16 @@ class ClientAddress:
                     if not self._is_trusted(address):
                         return address
         return address
+
+    def scheme(self, scope: Scope) -> str:
+        """Return `http` or `https`, as the client's request came in at the outermost trusted proxy."""
+        client = scope.get("client")
+        if self._trusted and client is not None and self._is_trusted(client[0]):
+            for name, value in scope["headers"]:
+                if name == b"x-forwarded-proto" and value in (b"http", b"https"):
+                    return str(value.decode("ascii"))
+        given: str = scope["scheme"]
+        return given
 
     def _is_trusted(self, address: str) -> bool:
         try:

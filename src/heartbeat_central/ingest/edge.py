@@ -78,7 +78,11 @@ class Edge:
                 await self._live(scope, receive, send)
             else:
                 client = self._client_address(scope)
-                await self._rest({**scope, "client": client and (client, 0)}, receive, send)
+                seen = {
+                    "client": client and (client, 0),
+                    "scheme": self._client_address.scheme(scope),
+                }
+                await self._rest({**scope, **seen}, receive, send)
         except asyncio.CancelledError:
             # Only a server that stops cancels a request, when it has taken too long. One whose answer
             # has begun can't be given another.
