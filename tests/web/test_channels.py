@@ -13,7 +13,7 @@ from heartbeat_central.services.manage_channels import list_channels
 from heartbeat_central.storage import channels
 from tests.support.receivers.http import HttpReceiver, respond
 from tests.support.visitor import Page, Visitor
-from tests.support.world import signal
+from tests.support.world import START, signal
 from tests.web.conftest import ON_SQLITE, Site, clock
 from tests.web.test_applications import facts
 
@@ -289,3 +289,92 @@ def test_a_channel_whose_plugin_is_gone_can_be_seen_and_deleted(ada: Visitor, si
         secret_box=site.world.secret_box,
     )
     assert channel_id not in [one.id for one in left]
+
+
+class TestDeadLetters:
+    @pytest.fixture
+    def broken(self, hook: HttpReceiver) -> HttpReceiver:
+        hook.answer = respond(404, b"no such hook")
+        return hook
+
+    def fail(self, site: Site, channel_id: int, name: str = "Backup") -> None:
+        """Let an application go down whose alert is refused for good."""
+        application = site.watch(name, channels=[channel_id])
+        site.beat(application, SignalKind.FAIL)
+        self.send(site)
+
+    def send(self, site: Site) -> None:
+        seconds = (clock() - START).total_seconds()
+        for claimed in site.world.claim(seconds):
+            site.world.send(claimed, seconds)
+
+    def test_one_can_be_tried_again_from_the_channel(
+        self, ada: Visitor, site: Site, broken: HttpReceiver
+    ) -> None:
+        channel = site.world.webhook(broken.url)
+        self.fail(site, channel)
+        page = ada.get(f"/channels/{channel}")
+        assert "Given up" in page.text
+        assert "no such hook" in page.text
+
+        broken.answer = respond()
+        page = ada.submit(page, "Retry now")
+        assert page.path == f"/channels/{channel}"
+        assert page.alerts[0] == "It is being sent again; its outcome shows at the channel."
+        assert len(site.rings) == 1
+        self.send(site)
+        page = ada.get(f"/channels/{channel}")
+        assert "Delivered" in page.text
+        assert "Retry now" not in page.text
+
+    def test_the_dashboard_leads_to_all_of_them(
+        self, ada: Visitor, site: Site, broken: HttpReceiver
+    ) -> None:
+        ops, night = site.world.webhook(broken.url, "Ops"), site.world.webhook(broken.url, "Night")
+        self.fail(site, ops, "Mail")
+        assert ada.get("/").alerts == ["1 alert could not be delivered"]
+        self.fail(site, night, "Shop")
+        page = ada.get("/")
+        assert page.alerts == ["2 alerts could not be delivered"]
+
+        page = ada.get(page.link("2 alerts could not be delivered"))
+        assert page.heading == "Undelivered alerts"
+        assert page.texts("td.about:nth-child(2)")[0].startswith("Down: Shop")
+        assert page.texts("td.about:nth-child(3)") == ["Night", "Ops"]
+
+        broken.answer = respond()
+        page = ada.submit(page, "Retry now")
+        assert page.path == "/undelivered"
+        self.send(site)
+        assert ada.get("/").alerts == ["1 alert could not be delivered"]
+
+    def test_a_channel_that_works_again_is_no_worry_any_more(
+        self, ada: Visitor, site: Site, broken: HttpReceiver
+    ) -> None:
+        channel = site.world.webhook(broken.url)
+        self.fail(site, channel)
+        broken.answer = respond()
+        ada.submit(ada.get(f"/channels/{channel}"), "Send a test")
+        assert ada.get("/").alerts == []
+        assert "Down: Backup" in ada.get("/undelivered").text, "but it is not forgotten"
+
+    def test_what_is_being_sent_again_already_is_left_alone(
+        self, ada: Visitor, site: Site, broken: HttpReceiver
+    ) -> None:
+        channel = site.world.webhook(broken.url)
+        self.fail(site, channel)
+        page = ada.get(f"/channels/{channel}")
+        ada.submit(page, "Retry now")
+        assert ada.submit(page, "Retry now").alerts[0].startswith("This delivery is pending")
+
+    def test_a_failed_test_is_no_undelivered_alert(
+        self, ada: Visitor, site: Site, broken: HttpReceiver
+    ) -> None:
+        channel = site.world.webhook(broken.url)
+        site.watch()
+        ada.submit(ada.get(f"/channels/{channel}"), "Send a test")
+        assert ada.get("/").alerts == []
+        assert "Every alert has arrived" in ada.get("/undelivered").text
+
+    def test_none_are_told_as_none(self, ada: Visitor, site: Site) -> None:
+        assert "Every alert has arrived" in ada.get("/undelivered").text

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from heartbeat_central.api import applications, channels, incidents, reference
+from heartbeat_central.api import applications, channels, deliveries, incidents, reference
 from heartbeat_central.api.auth import require_key
 from heartbeat_central.api.context import ApiContext
 from heartbeat_central.api.headers import unstored
@@ -21,6 +21,7 @@ def register_api(app: Flask, context: ApiContext) -> None:
         applications.blueprint,
         channels.blueprint,
         channels.plugins,
+        deliveries.blueprint,
         incidents.blueprint,
     ):
         keyed.register_blueprint(part)

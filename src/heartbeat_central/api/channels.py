@@ -10,6 +10,7 @@ from heartbeat_central.alerts.config import json_schema
 from heartbeat_central.api import models
 from heartbeat_central.api.auth import project_id
 from heartbeat_central.api.context import context
+from heartbeat_central.api.deliveries import status_of
 from heartbeat_central.api.requests import (
     before_id,
     body_as,
@@ -22,6 +23,7 @@ from heartbeat_central.api.requests import (
 from heartbeat_central.domain.errors import FieldError
 from heartbeat_central.services import manage_channels as use
 from heartbeat_central.services.read_history import deliveries_page
+from heartbeat_central.services.retry_delivery import retry_delivery
 from heartbeat_central.services.test_channel import test_channel
 
 blueprint = Blueprint("channels", __name__, url_prefix="/channels")
@@ -120,16 +122,32 @@ def test(channel_id: str) -> Response:
 @blueprint.get("/<channel_id>/deliveries")
 def deliveries(channel_id: str) -> Response:
     """List a channel's deliveries, newest first."""
-    values = query(("limit", "cursor"))
+    values = query(("limit", "cursor", "status"))
     limit = limit_of(values)
     rows = deliveries_page(
         context().database,
         project_id(),
         identifier(channel_id),
+        status=status_of(values),
         limit=limit + 1,
         before_id=before_id(values),
     )
     return page(rows, limit=limit, as_json=lambda row: row.as_json(), position=lambda row: [row.id])
+
+
+@blueprint.post("/<channel_id>/deliveries/<delivery_id>/retry")
+def retry(channel_id: str, delivery_id: str) -> Response:
+    """Try a delivery again that was given up."""
+    no_body()
+    delivery = retry_delivery(
+        context().database,
+        project_id(),
+        identifier(channel_id),
+        identifier(delivery_id),
+        now=context().clock(),
+    )
+    context().doorbell()
+    return jsonify(delivery.as_json())
 
 
 @plugins.get("")

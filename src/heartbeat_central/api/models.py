@@ -209,6 +209,7 @@ class Delivery(Output):
     id: int
     delivery_id: str
     event: Literal["down", "up", "reminder", "test", "digest"]
+    channel_id: int
     application_id: int | None
     incident_id: int | None
     status: Literal["pending", "delivered", "dead", "cancelled", "merged"]

@@ -15,6 +15,7 @@ from heartbeat_central import __version__
 from heartbeat_central.api import models
 from heartbeat_central.api.requests import DEFAULT_LIMIT, LARGEST_ID, LARGEST_LIMIT
 from heartbeat_central.domain.state import Shown
+from heartbeat_central.storage.outbox import DeliveryStatus
 
 Json = dict[str, Any]
 
@@ -64,7 +65,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "api.channels.change": Operation(models.Channel, takes=models.ChannelChange, errors=(404,)),
     "api.channels.delete": Operation(status=204, errors=(404,)),
     "api.channels.test": Operation(models.TestResult, errors=(404,)),
-    "api.channels.deliveries": Operation(models.Delivery, many=True, query=_PAGE, errors=(404,)),
+    "api.channels.deliveries": Operation(
+        models.Delivery, many=True, query=(*_PAGE, "delivery_status"), errors=(404,)
+    ),
+    "api.channels.retry": Operation(models.Delivery, errors=(404, 409)),
+    "api.deliveries.list_": Operation(
+        models.Delivery, many=True, query=(*_PAGE, "delivery_status")
+    ),
     "api.alert_plugins.list_plugins": Operation(models.AlertPlugin, many=True),
 }
 """By the endpoint's name. A route that is missing here is missing in the description."""
@@ -102,6 +109,11 @@ _QUERY: Mapping[str, Json] = {
         "description": "Only those that are shown with this status",
         "schema": {"type": "string", "enum": [status.value for status in Shown]},
     },
+    "delivery_status": {
+        "name": "status",
+        "description": "Only those with this status",
+        "schema": {"type": "string", "enum": [status.value for status in DeliveryStatus]},
+    },
     "tag": {
         "description": "Only those with this tag",
         "schema": {"type": "string", "maxLength": 200},
@@ -118,6 +130,7 @@ _PATH: Mapping[str, Json] = {
         "schema": {"oneOf": [_ID, {"type": "string", "format": "uuid"}]},
     },
     "channel_id": {"schema": _ID},
+    "delivery_id": {"schema": _ID},
     "incident_id": {"schema": _ID},
 }
 

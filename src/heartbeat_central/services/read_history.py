@@ -6,10 +6,17 @@ from uuid import UUID
 
 from heartbeat_central.domain.incident import Incident
 from heartbeat_central.domain.moment import isoformat
-from heartbeat_central.storage import applications, channels, heartbeats, incidents, outbox
+from heartbeat_central.storage import (
+    applications,
+    channels,
+    dead_letters,
+    heartbeats,
+    incidents,
+    outbox,
+)
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.heartbeats import Heartbeat
-from heartbeat_central.storage.outbox import Delivery
+from heartbeat_central.storage.outbox import Delivery, DeliveryStatus
 
 Position = tuple[datetime, int]
 """Where a page ends: the time and the id of its last row."""
@@ -64,13 +71,51 @@ def deliveries_page(
     project_id: int,
     channel_id: int,
     *,
+    status: DeliveryStatus | None = None,
     limit: int,
     before_id: int | None = None,
 ) -> list[Delivery]:
     """Return a channel's deliveries. Raises NotFound."""
     with database.read() as connection:
         channels.find(connection, project_id, channel_id)
-        return outbox.page(connection, channel_id, limit=limit, before_id=before_id)
+        return outbox.page(
+            connection,
+            project_id,
+            channel_id=channel_id,
+            status=status,
+            limit=limit,
+            before_id=before_id,
+        )
+
+
+def project_deliveries_page(
+    database: Database,
+    project_id: int,
+    *,
+    status: DeliveryStatus | None = None,
+    with_tests: bool = True,
+    limit: int,
+    before_id: int | None = None,
+) -> list[Delivery]:
+    """Return the deliveries of all channels of a project, those of tests too unless you say no."""
+    with database.read() as connection:
+        return outbox.page(
+            connection,
+            project_id,
+            status=status,
+            with_tests=with_tests,
+            limit=limit,
+            before_id=before_id,
+        )
+
+
+def count_undelivered(database: Database, project_id: int, *, most: int) -> int:
+    """Return how many alerts of a project did not arrive, of channels that have not worked since.
+
+    Counts up to `most`.
+    """
+    with database.read() as connection:
+        return dead_letters.count_unmended(connection, project_id, most=most)
 
 
 def heartbeat_json(heartbeat: Heartbeat) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, exists, func, or_, select, update
 
-from heartbeat_central.domain.alert import Alert
+from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.dead_letter import DeadLetter
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import alerts, channels, deliveries
 
 DEAD = DeliveryStatus.DEAD.value
+_UNTOLD = deliveries.c.fallback_due.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def failed_channels(connection: Connection, *, told_before: datetime) -> list[Fa
 
     Those that another node has in hand are left to it.
     """
-    waiting = select(deliveries.c.channel_id).where(deliveries.c.fallback_due).distinct()
+    waiting = select(deliveries.c.channel_id).where(_UNTOLD).distinct()
     rows = connection.execute(
         select(channels.c.id, channels.c.project_id, channels.c.name)
         .where(
@@ -44,9 +45,7 @@ def failed_channels(connection: Connection, *, told_before: datetime) -> list[Fa
 def is_any_untold(connection: Connection) -> bool:
     """Return whether any dead letter is untold: one look at an index that is mostly empty."""
     return (
-        connection.execute(
-            select(deliveries.c.channel_id).where(deliveries.c.fallback_due).limit(1)
-        ).scalar()
+        connection.execute(select(deliveries.c.channel_id).where(_UNTOLD).limit(1)).scalar()
         is not None
     )
 
@@ -56,7 +55,7 @@ def untold(connection: Connection, channel_id: int, *, most: int) -> list[tuple[
     rows = connection.execute(
         select(deliveries.c.id, deliveries.c.last_error, alerts.c.snapshot)
         .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
-        .where(deliveries.c.channel_id == channel_id, deliveries.c.fallback_due)
+        .where(deliveries.c.channel_id == channel_id, _UNTOLD)
         .order_by(deliveries.c.id)
         .limit(most)
     )
@@ -96,9 +95,9 @@ def set_told(
     )
 
 
-def revive(connection: Connection, delivery_id: int, *, now: datetime) -> bool:
-    """Let a dead delivery be tried again from `now` on, with a new budget; False when it is not dead."""
-    updated = connection.execute(
+def revive(connection: Connection, delivery_id: int, *, now: datetime) -> None:
+    """Let a dead delivery be tried again from `now` on, with a new budget."""
+    connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id, deliveries.c.status == DEAD)
         .values(
@@ -109,14 +108,30 @@ def revive(connection: Connection, delivery_id: int, *, now: datetime) -> bool:
             fallback_due=None,
         )
     )
-    return updated.rowcount == 1
 
 
-def count(connection: Connection, project_id: int) -> int:
-    """Return how many deliveries of a project are dead."""
-    return connection.execute(
-        select(func.count())
-        .select_from(deliveries)
-        .join(channels, channels.c.id == deliveries.c.channel_id)
-        .where(channels.c.project_id == project_id, deliveries.c.status == DEAD)
-    ).scalar_one()
+def count_unmended(connection: Connection, project_id: int, *, most: int) -> int:
+    """Return how many deliveries of a project are dead, of channels that delivered nothing since.
+
+    Counts up to `most`; tests of a channel are not counted, but one that arrives mends it.
+    """
+    later = deliveries.alias("later")
+    mended = exists().where(
+        later.c.channel_id == deliveries.c.channel_id,
+        later.c.id > deliveries.c.id,
+        later.c.status == DeliveryStatus.DELIVERED.value,
+    )
+    found = (
+        select(deliveries.c.id)
+        .join_from(deliveries, channels, channels.c.id == deliveries.c.channel_id)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(
+            channels.c.project_id == project_id,
+            deliveries.c.status == DEAD,
+            alerts.c.kind != AlertKind.TEST.value,
+            ~mended,
+        )
+        .limit(most)
+        .subquery()
+    )
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()

@@ -89,22 +89,24 @@ def due(
     `full_channels`. An alert of an application waits for an earlier one to the same channel that is
     due or under way: `up` must not overtake `down`.
     """
-    ranked = (
-        select(
-            deliveries.c.id,
-            deliveries.c.channel_id,
-            deliveries.c.application_id,
-            func.row_number()
-            .over(partition_by=deliveries.c.channel_id, order_by=deliveries.c.id)
-            .label("place"),
-        )
+    # Found first and ranked then: SQLite would rather read every delivery there ever was, in the
+    # order of the channels, to be spared the sorting.
+    waiting = (
+        select(deliveries.c.id, deliveries.c.channel_id, deliveries.c.application_id)
         .where(
             deliveries.c.status == DeliveryStatus.PENDING.value,
             deliveries.c.due_at <= now,
             deliveries.c.channel_id.not_in(full_channels),
         )
-        .subquery()
+        .cte("waiting")
+        .prefix_with("MATERIALIZED")
     )
+    ranked = select(
+        waiting,
+        func.row_number()
+        .over(partition_by=waiting.c.channel_id, order_by=waiting.c.id)
+        .label("place"),
+    ).subquery()
     rows = connection.execute(
         select(ranked.c.id, ranked.c.channel_id, ranked.c.application_id)
         .where(ranked.c.place <= per_channel)

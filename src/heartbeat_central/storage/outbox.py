@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
+    and_,
     delete,
     exists,
     func,
@@ -18,6 +20,7 @@ from sqlalchemy import (
 )
 
 from heartbeat_central.domain.alert import Alert, AlertKind
+from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import (
@@ -50,9 +53,13 @@ class Delivery:
     id: int
     uuid: UUID
     kind: AlertKind
+    channel_id: int
+    channel_name: str
     application_id: int | None
     application_name: str | None
     """What it is called now; None when it is deleted, and for what is about no one application."""
+    title: str | None
+    """Of a digest."""
     incident_id: int | None
     status: DeliveryStatus
     attempts: int
@@ -69,6 +76,7 @@ class Delivery:
             "id": self.id,
             "delivery_id": str(self.uuid),
             "event": self.kind.value,
+            "channel_id": self.channel_id,
             "application_id": self.application_id,
             "incident_id": self.incident_id,
             "status": self.status.value,
@@ -82,19 +90,76 @@ class Delivery:
 
 
 def page(
-    connection: Connection, channel_id: int, *, limit: int, before_id: int | None = None
+    connection: Connection,
+    project_id: int,
+    *,
+    channel_id: int | None = None,
+    status: DeliveryStatus | None = None,
+    with_tests: bool = True,
+    limit: int,
+    before_id: int | None = None,
 ) -> list[Delivery]:
-    """Return up to `limit` deliveries of a channel, newest first, with ids below `before_id`."""
-    query = (
-        select(deliveries, alerts.c.kind, alerts.c.incident_id, applications.c.name)
-        .join(alerts, alerts.c.id == deliveries.c.alert_id)
-        .outerjoin(applications, applications.c.id == deliveries.c.application_id)
-        .where(deliveries.c.channel_id == channel_id)
-    )
+    """Return up to `limit` deliveries, newest first, with ids below `before_id`.
+
+    Of the whole project, or of one channel of it; with any status, or with this one as it is shown.
+    """
+    query = _SHOWN.where(channels.c.project_id == project_id)
+    if channel_id is not None:
+        query = query.where(deliveries.c.channel_id == channel_id)
+    if status is not None:
+        query = query.where(_is_shown_as(status))
+    if not with_tests:
+        query = query.where(alerts.c.kind != AlertKind.TEST.value)
     if before_id is not None:
         query = query.where(deliveries.c.id < before_id)
     rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
     return [_delivery(row) for row in rows]
+
+
+def find(
+    connection: Connection,
+    project_id: int,
+    channel_id: int,
+    delivery_id: int,
+    *,
+    lock: bool = False,
+) -> Delivery:
+    """Return a delivery of that channel of the project; locked on demand. Raises NotFound."""
+    query = _SHOWN.where(
+        channels.c.project_id == project_id,
+        deliveries.c.channel_id == channel_id,
+        deliveries.c.id == delivery_id,
+    )
+    if lock:
+        query = query.with_for_update(of=deliveries)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound("there is no such delivery")
+    return _delivery(row)
+
+
+_SHOWN = (
+    select(
+        deliveries,
+        alerts.c.kind,
+        alerts.c.incident_id,
+        applications.c.name,
+        channels.c.name.label("channel_name"),
+        alerts.c.snapshot[("digest", "title")].as_string().label("title"),
+    )
+    .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
+    .join(channels, channels.c.id == deliveries.c.channel_id)
+    .outerjoin(applications, applications.c.id == deliveries.c.application_id)
+)
+
+
+def _is_shown_as(status: DeliveryStatus) -> ColumnElement[bool]:
+    if status is DeliveryStatus.MERGED:
+        return deliveries.c.merged_into.is_not(None)
+    stored = deliveries.c.status == status.value
+    if status is DeliveryStatus.CANCELLED:
+        return and_(stored, deliveries.c.merged_into.is_(None))
+    return stored
 
 
 def last_attempt(connection: Connection) -> int | None:
@@ -220,8 +285,11 @@ def _delivery(row: Row[Any]) -> Delivery:
         id=row.id,
         uuid=row.uuid,
         kind=AlertKind(row.kind),
+        channel_id=row.channel_id,
+        channel_name=row.channel_name,
         application_id=row.application_id,
         application_name=row.name,
+        title=row.title,
         incident_id=row.incident_id,
         status=status if row.merged_into is None else DeliveryStatus.MERGED,
         attempts=row.attempt,

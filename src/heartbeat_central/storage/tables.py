@@ -312,7 +312,7 @@ deliveries = Table(
     Column("created_at", Moment, nullable=False),
     Column("storm_id", Key, comment="the storm of which this alert tells one outage"),
     Column("merged_into", Key, comment="the delivery of the digest that took its place"),
-    Column("fallback_due", Boolean, comment="dead, and the other channels have yet to tell of it"),
+    Column("fallback_due", Boolean, comment="true: other channels have yet to tell of it"),
     Index(
         "ix_deliveries_due",
         "due_at",
@@ -343,8 +343,8 @@ deliveries = Table(
     Index(
         "ix_deliveries_fallback",
         "channel_id",
-        postgresql_where=text("fallback_due"),
-        sqlite_where=text("fallback_due"),
+        postgresql_where=text("fallback_due IS NOT NULL"),
+        sqlite_where=text("fallback_due IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )

@@ -4,7 +4,14 @@ from datetime import timedelta
 
 from flask import Blueprint, Flask
 
-from heartbeat_central.web import accounts, api_keys, applications, channels, dashboard
+from heartbeat_central.web import (
+    accounts,
+    api_keys,
+    applications,
+    channels,
+    dashboard,
+    deliveries,
+)
 from heartbeat_central.web.context import WebContext
 from heartbeat_central.web.problems import error_page
 from heartbeat_central.web.query import ID, IdConverter
@@ -42,7 +49,7 @@ def register_web(app: Flask, context: WebContext) -> None:
     web.register_blueprint(accounts.blueprint)
     private = Blueprint("private", __name__)
     private.before_request(require_sign_in)
-    for part in (dashboard, applications, channels, api_keys):
+    for part in (dashboard, applications, channels, deliveries, api_keys):
         private.register_blueprint(part.blueprint)
     web.register_blueprint(private)
     app.register_blueprint(web)

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.services.manage_applications import count_by_status, list_applications
+from heartbeat_central.services.read_history import count_undelivered
 from heartbeat_central.web.context import context
 from heartbeat_central.web.query import id_of, text_of
 from heartbeat_central.web.rendering import STATUSES
@@ -21,6 +22,8 @@ PAGE = 50
 """Rows on a page: what one can look over, and cheap however many applications there are."""
 MOST_PRESSING = 10
 """Rows of the part that shows what is down, when not all applications fit on one page."""
+MOST_UNDELIVERED = 100
+"""Alerts that did not arrive; more are not counted."""
 _URGENCY = {status: place for place, status in enumerate(STATUSES)}
 
 
@@ -84,6 +87,7 @@ def _listing() -> dict[str, Any]:
         "applications": shown,
         "pressing": pressing,
         "next_before": shown[-1].id if more else None,
+        "undelivered": count_undelivered(context().database, project_id(), most=MOST_UNDELIVERED),
     }
 
 

@@ -95,7 +95,7 @@ def upgrade() -> None:
             "fallback_due",
             sa.Boolean(),
             nullable=True,
-            comment="dead, and the other channels have yet to tell of it",
+            comment="true: other channels have yet to tell of it",
         ),
     )
     op.add_column(
@@ -114,7 +114,7 @@ def upgrade() -> None:
             sa.text("leased_until IS NOT NULL AND status = 'pending'"),
         ),
         ("ix_deliveries_dead", "id", sa.text("status = 'dead'")),
-        ("ix_deliveries_fallback", "channel_id", sa.text("fallback_due")),
+        ("ix_deliveries_fallback", "channel_id", sa.text("fallback_due IS NOT NULL")),
     ):
         op.create_index(
             name, "deliveries", [column], postgresql_where=condition, sqlite_where=condition
