@@ -1,6 +1,6 @@
 """The handful of jobs: notice, tell, digests of storms, roll up, housekeeping."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,6 +12,7 @@ from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
 from heartbeat_central.services.deliver_alerts import Sender, take_back_all
 from heartbeat_central.services.detect_missed import detect_missed, next_check
+from heartbeat_central.services.limit_sign_ins import forget_tries
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
 from heartbeat_central.services.roll_up_history import first_step, roll_up_history
@@ -19,8 +20,9 @@ from heartbeat_central.services.tell_dead_letters import tell_dead_letters
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
 
-LOOK = 1.0
-"""Seconds between two looks for what other processes have changed."""
+LOOK: Mapping[str, float] = {"sqlite": 1.0, "postgresql": 0.5}
+"""Seconds between two looks for what other processes have changed. On PostgreSQL those may be the ones
+that record, and people then wait so much longer for their alerts."""
 HOUSEKEEPING = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
@@ -54,7 +56,7 @@ class Monitor:
         self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(4)}
         )
-        longest = min(LOOK, check_interval)
+        longest = min(LOOK[database.dialect], check_interval)
         self._notice = PacedJob(
             self._scheduler, "notice", self._detect, longest=longest, clock=clock, report=report
         )
@@ -162,6 +164,7 @@ class Monitor:
         make_room(self._database, now=now)
         pruned = prune_history(self._database, now=now, keep_days=self._retention_days)
         prune_sessions(self._database, now=now)
+        forget_tries(self._database, now=now)
         return self._clock() if pruned.more else None
 
     def _roll_up(self) -> datetime:

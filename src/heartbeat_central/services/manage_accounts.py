@@ -5,16 +5,7 @@ import re
 import secrets
 from datetime import datetime, timedelta
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
-from heartbeat_central.domain.errors import (
-    Conflict,
-    HeartbeatCentralError,
-    Invalid,
-    Unauthenticated,
-)
+from heartbeat_central.domain.errors import Conflict, Invalid, Unauthenticated
 from heartbeat_central.services import passwords
 from heartbeat_central.services.default_project import NAME
 from heartbeat_central.storage import projects, users
@@ -22,24 +13,6 @@ from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.users import SessionUser
 
 SESSION_LIFE = timedelta(days=30)
-ATTEMPTS = RateLimitItemPerMinute(10)
-"""Sign-ins that one address may try for one account."""
-
-
-class TooManyAttempts(HeartbeatCentralError):
-    """Too many sign-ins were tried; wait a minute."""
-
-
-class SignInLimiter:
-    """Counts tries per account and address, in this process."""
-
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    def hit(self, email: str, address: str) -> None:
-        """Count one try. Raises TooManyAttempts."""
-        if not self._limiter.hit(ATTEMPTS, email.lower()[:254], address):
-            raise TooManyAttempts("too many sign-ins were tried; wait a minute and try again")
 
 
 def count_users(database: Database) -> int:

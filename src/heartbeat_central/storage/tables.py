@@ -72,6 +72,16 @@ sessions = Table(
     Column("expires_at", Moment, nullable=False, index=True),
 )
 
+sign_in_tries = Table(
+    "sign_in_tries",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("subject", LargeBinary(32), nullable=False, comment="SHA-256 of account and address"),
+    Column("tried_at", Moment, nullable=False, index=True),
+    Index(None, "subject", "tried_at"),
+    sqlite_autoincrement=True,
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

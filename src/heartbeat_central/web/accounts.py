@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from heartbeat_central.domain.errors import Conflict, Invalid, Unauthenticated
 from heartbeat_central.services import manage_accounts as use
+from heartbeat_central.services.limit_sign_ins import TooManyTries, count_try
 from heartbeat_central.services.setup_link import is_setup_token
 from heartbeat_central.web.context import context
 from heartbeat_central.web.session import (
@@ -70,13 +71,13 @@ def check() -> ResponseReturnValue:
     wanted = safe_path(request.form.get("next"))
     status = 401
     try:
-        context().sign_ins.hit(email, request.remote_addr or "")
+        count_try(context().database, email, request.remote_addr or "", now=context().clock())
         token = use.sign_in(
             context().database, email, request.form.get("password", ""), now=context().clock()
         )
     except Unauthenticated:
         problem = "The e-mail address or the password is wrong."
-    except use.TooManyAttempts:
+    except TooManyTries:
         problem, status = "Too many tries. Wait a minute and try again.", 429
     else:
         return _welcome(token, wanted)

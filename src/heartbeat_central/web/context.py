@@ -9,7 +9,6 @@ from flask import current_app
 
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.services.deliver_alerts import Sender
-from heartbeat_central.services.manage_accounts import SignInLimiter
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.secrets import SecretBox
 
@@ -28,8 +27,6 @@ class WebContext:
     clock: Callable[[], datetime]
     doorbell: Callable[[], None]
     """Rung after a change that may make a deadline earlier."""
-    sign_ins: SignInLimiter = field(default_factory=SignInLimiter)
-    """Counts the tries, so that passwords can't be guessed."""
 
     @property
     def database(self) -> Database:
