@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import build_registry
@@ -19,6 +21,7 @@ from heartbeat_central.services.manage_channels import create_channel
 from heartbeat_central.services.record_outcomes import record_outcomes
 from heartbeat_central.services.record_signals import Outcome, Recorded
 from heartbeat_central.services.recorder import Recorder
+from heartbeat_central.services.roll_up_history import RollUp
 from heartbeat_central.services.tell_storms import tell_storms
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.leases import Claimed
@@ -29,6 +32,10 @@ from heartbeat_central.storage.touches import open_touch_store
 BASE_URL = "http://localhost:5000"
 START = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 """Noon of today, for which history partitions exist; tests count seconds from here."""
+
+on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what only one of the two databases does."""
 
 
 def at(seconds: float) -> datetime:
@@ -125,6 +132,13 @@ class World:
         return tell_storms(
             self.database, now=at(seconds), base_url=BASE_URL, reaches_out=lambda: reaches_out
         )
+
+    def roll_up(self, seconds: float) -> None:
+        """Roll up all that there is `seconds` after START."""
+        now = at(seconds)
+        rolling = RollUp(self.database)
+        while rolling.step(now=now) == now:
+            pass
 
     def claim(self, seconds: float, most: int = 100) -> list[Claimed]:
         """Lease what is due `seconds` after START."""

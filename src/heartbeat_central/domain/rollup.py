@@ -120,6 +120,17 @@ def downtime(begin: datetime, end: datetime) -> Iterator[tuple[datetime, timedel
         begin = until
 
 
+def downtime_change(counted: datetime, until: datetime) -> Iterator[tuple[datetime, timedelta]]:
+    """Yield what each hour gains when an outage that was counted up to `counted` reaches to `until`.
+
+    They lose it when the outage turns out to have ended earlier: a heartbeat counts from its arrival,
+    and may have waited to be stored.
+    """
+    yield from downtime(counted, until)
+    for hour, less in downtime(until, counted):
+        yield hour, -less
+
+
 def next_time(now: datetime) -> datetime:
     """Return when the hour that `now` lies in can be rolled up."""
     due = Span.HOUR.start(now) + LAG

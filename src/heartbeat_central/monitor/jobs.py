@@ -15,7 +15,7 @@ from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.limit_sign_ins import forget_tries
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
-from heartbeat_central.services.roll_up_history import first_step, roll_up_history
+from heartbeat_central.services.roll_up_history import RollUp
 from heartbeat_central.services.tell_dead_letters import tell_dead_letters
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
@@ -85,7 +85,7 @@ class Monitor:
             clock=clock,
             report=report,
         )
-        self._step = first_step()
+        self._history = RollUp(database)
         self._rolling_up = PacedJob(
             self._scheduler,
             "roll-up",
@@ -168,4 +168,4 @@ class Monitor:
         return self._clock() if pruned.more else None
 
     def _roll_up(self) -> datetime:
-        return roll_up_history(self._database, now=self._clock(), step=self._step).again_at
+        return self._history.step(now=self._clock())

@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
 import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.step_size import StepSize
-from heartbeat_central.storage import outbox, partitions, retention, rollups, storms
+from heartbeat_central.storage import partitions, retention, storms
+from heartbeat_central.storage import roll_up_progress as progress
 from heartbeat_central.storage.engine import Connection, Database
 
 STEP_SECONDS: Mapping[str, float] = {"sqlite": 0.02, "postgresql": 0.5}
@@ -21,8 +24,12 @@ MOST_AT_ONCE = 5.0
 
 log = structlog.get_logger(__name__)
 
-Delete = Callable[[Connection, int], int]
-"""Deletes up to so many rows and returns how many."""
+
+class Delete(Protocol):
+    """Deletes some of what there is to delete."""
+
+    def __call__(self, connection: Connection, /, *, most: int) -> int:
+        """Delete up to `most` rows and return how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +72,16 @@ def prune_history(
     """
     oldest = now - timedelta(days=keep_days)
     with database.read() as connection:
-        rolled_id = rollups.progress(connection).rolled_id
+        rolled_id = progress.rolled_id(connection)
     steps = _Steps(database, timer, pause)
-    steps.delete(lambda connection, most: _alerts(connection, oldest, most))
-    steps.delete(lambda connection, most: storms.delete_older_than(connection, oldest, most=most))
+    steps.delete(partial(retention.delete_deliveries, moment=oldest))
+    steps.delete(partial(retention.delete_alerts, moment=oldest))
+    steps.delete(partial(storms.delete_older_than, moment=oldest))
     if database.dialect == "sqlite":
         _delete_rows(steps, database, oldest, rolled_id)
     else:
         _drop_days(database, oldest, rolled_id)
-        steps.delete(
-            lambda connection, most: partitions.delete_unplaced(
-                connection, oldest, rolled_id=rolled_id, most=most
-            )
-        )
+        steps.delete(partial(partitions.delete_unplaced, moment=oldest, rolled_id=rolled_id))
     if steps.rows:
         log.info("history_pruned", rows=steps.rows)
     return Pruned(steps.rows, steps.out_of_time)
@@ -104,7 +108,7 @@ class _Steps:
             most = size.rows
             with self._database.write() as connection:
                 begun = self._timer()
-                count = delete(connection, most)
+                count = delete(connection, most=most)
             took = self._timer() - begun
             self.rows += count
             if count < most:
@@ -118,31 +122,18 @@ class _Steps:
         return self.out_of_time
 
 
-def _alerts(connection: Connection, oldest: datetime, most: int) -> int:
-    return outbox.delete_alerts_older_than(connection, oldest, most=most)
-
-
 def _delete_rows(steps: _Steps, database: Database, oldest: datetime, rolled_id: int) -> None:
-    steps.delete(
-        lambda connection, most: retention.delete_oldest(
-            connection, oldest, rolled_id=rolled_id, most=most
-        )
-    )
+    steps.delete(partial(retention.delete_oldest, moment=oldest, rolled_id=rolled_id))
     if steps.out_of_time:
         return
     with database.read() as connection:
         left = retention.applications_with_older(connection, oldest, rolled_id=rolled_id)
     for one in left:
-        steps.delete(_of_application(one, oldest, rolled_id))
-
-
-def _of_application(application_id: int, oldest: datetime, rolled_id: int) -> Delete:
-    def delete(connection: Connection, most: int) -> int:
-        return retention.delete_older_of(
-            connection, application_id, oldest, rolled_id=rolled_id, most=most
+        steps.delete(
+            partial(
+                retention.delete_older_of, application_id=one, moment=oldest, rolled_id=rolled_id
+            )
         )
-
-    return delete
 
 
 def _drop_days(database: Database, oldest: datetime, rolled_id: int) -> None:

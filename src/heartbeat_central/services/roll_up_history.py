@@ -1,132 +1,155 @@
 """Keeps the rollups up to date: every heartbeat and every outage is counted once, in bounded steps."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-import structlog
 
 from heartbeat_central.domain.rollup import (
     DAY,
-    HOUR,
     NOTHING,
     Rollup,
     Span,
     add,
     corrected,
-    downtime,
     interleave,
     next_time,
     total,
 )
 from heartbeat_central.domain.step_size import StepSize
-from heartbeat_central.storage import partitions, rollups
+from heartbeat_central.services.roll_up_downtime import roll_up_downtime
+from heartbeat_central.storage import heartbeat_counts, partitions, rollups
+from heartbeat_central.storage import roll_up_progress as progress
 from heartbeat_central.storage.engine import Connection, Database
-from heartbeat_central.storage.rollups import Key, Progress, Unrolled
+from heartbeat_central.storage.roll_up_progress import NO_KEY, Drawn, Progress
+from heartbeat_central.storage.rollups import Key
 
+READ_SECONDS = 1.0
+"""How long a step may count, which holds up nobody."""
 WRITE_SECONDS: Mapping[str, float] = {"sqlite": 0.02, "postgresql": 1.0}
 """How long a step may write. On SQLite heartbeats wait for it; on PostgreSQL nobody does."""
-MOST_HOURS_WRITTEN: Mapping[str, int] = {"sqlite": 1_000, "postgresql": 50_000}
-"""Hours of applications that a step may write, whatever earlier steps led to expect."""
-READ_SECONDS = 1.0
-"""How long a step may read, which holds up nobody."""
-MOST_INCIDENTS = 200
-"""Outages a step."""
-MOST_HOURS_OF_OUTAGE = 24 * 7
-"""Of one outage a step."""
-RETRY = timedelta(seconds=10)
-"""When what is needed is in other hands: another node's, or a long transaction's."""
-
-log = structlog.get_logger(__name__)
+MOST_HOURS = 50_000
+"""Hours of applications that one count may come to: they are kept in memory until all are stored."""
+OTHERS = timedelta(seconds=10)
+"""When to come back while another node rolls up."""
+WRITERS = timedelta(seconds=1)
+"""When to come back while heartbeats are being stored that were given their ids before this round."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """What one step did."""
+@dataclass(slots=True)
+class _Round:
+    """One round counts the heartbeats there are when it begins, then the outages; hourly."""
 
-    rows: int
-    """Hours of applications that were stored."""
-    again_at: datetime
-    """When to come back: at once while there is more."""
-
-
-def first_step() -> StepSize:
-    """Return the size to begin with, in heartbeats, for `roll_up_history` to adapt."""
-    return StepSize(first=1_000, least=100, most=1_000_000)
+    heartbeats: Drawn
+    hour: datetime
+    """The last full hour ended then: open outages are counted up to here."""
+    outage_id: int = 0
+    """The outages up to this one are counted."""
 
 
-def roll_up_history(
-    database: Database,
-    *,
-    now: datetime,
-    step: StepSize,
-    timer: Callable[[], float] = time.monotonic,
-) -> Rolled:
-    """Do one step of what is left to roll up.
+@dataclass(slots=True)
+class _Batch:
+    """What a number of heartbeats come to, as far as it isn't stored yet."""
 
-    Any number of nodes may run this: one works and the others come back. A heartbeat that arrives
-    late, or was imported with an old time, is added to the hour it belongs to whenever it comes.
+    stored: Progress
+    to: int
+    """The id of the last of them."""
+    left: Sequence[tuple[Key, Rollup]]
+    """In the order of the applications and hours."""
+
+
+class RollUp:
+    """One node's work on the rollups. Not thread-safe: one job owns it.
+
+    What it remembers between two steps only saves looking again: another process, or this one after a
+    restart, goes on from what is stored.
     """
-    with database.read() as reading:
-        if not rollups.claim(reading):
-            return Rolled(0, now + RETRY)
-        reached = rollups.progress(reading)
-        settled = rollups.settled_id(reading, reached, now=now)
-        if settled is not None and settled > reached.rolled_id:
-            to = min(settled, reached.rolled_id + step.rows)
-            return Rolled(_roll_heartbeats(database, reading, reached, to, step, timer), now)
-        rows = _roll_incidents(database, until=Span.HOUR.start(now))
-        if rows:
-            return Rolled(rows, now)
-        return Rolled(0, _look_again(database, reached, settled, now))
 
+    def __init__(
+        self,
+        database: Database,
+        *,
+        most: int = 1_000_000,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._timer = timer
+        self._reading = StepSize(first=min(100_000, most), least=min(100, most), most=most)
+        """In heartbeats."""
+        self._writing = StepSize(first=min(200, most), least=min(10, most), most=most)
+        """In hours of applications."""
+        self._round: _Round | None = None
+        self._batch: _Batch | None = None
 
-def _look_again(
-    database: Database, reached: Progress, settled: int | None, now: datetime
-) -> datetime:
-    if database.dialect == "sqlite":
-        return next_time(now)
-    if reached.fenced_at is None or (settled is not None and next_time(reached.fenced_at) <= now):
-        # What came since the last fence will lie in few blocks, once these are summarized.
-        partitions.summarize_recent(database, now=now)
-        with database.write() as writing:
-            rollups.fence(writing, now=now)
-        return now + rollups.SETTLE
-    if settled is None:
-        return max(reached.fenced_at + rollups.SETTLE, now + RETRY)
-    return next_time(now)
+    def step(self, *, now: datetime) -> datetime:
+        """Do one step of what is left, and return when to come back: `now` while there is more.
 
+        Any number of nodes may run this: one works and the others come back. A heartbeat that arrives
+        late, or was imported with an old time, is added to the hour it belongs to whenever it comes.
+        """
+        with self._database.read() as reading:
+            if not progress.claim(reading):
+                return now + OTHERS
+            if self._round is None:
+                partitions.summarize_recent(self._database, now=now)
+                self._round = _Round(progress.drawn(reading), Span.HOUR.start(now))
+            ids = self._round.heartbeats
+            if not progress.is_settled(reading, ids):
+                return now + WRITERS
+            stored = progress.progress(reading)
+            if stored.rolled_id >= ids.up_to:
+                return self._count_outages(self._round, now)
+            if self._batch is None or self._batch.stored != stored:
+                self._batch = self._count_heartbeats(reading, stored, ids.up_to)
+            else:
+                self._batch = self._store(reading, self._batch)
+            return now
 
-def _roll_heartbeats(
-    database: Database,
-    reading: Connection,
-    reached: Progress,
-    to: int,
-    step: StepSize,
-    timer: Callable[[], float],
-) -> int:
-    begun = timer()
-    rows = to - reached.rolled_id
-    new = rollups.count(reading, after=reached.rolled_id, to=to)
-    most = MOST_HOURS_WRITTEN[database.dialect]
-    if len(new) > most and rows > 1:
-        # More applications than before sent these: the next step takes on fewer heartbeats.
-        step.took(len(new), of=most / 2, rows=rows)
-        return 0
-    hours = _hours(reading, new, to)
-    days = _days(reading, new, hours)
-    read = timer() - begun
-    with database.write() as writing:
-        begun = timer()
-        if not rollups.advance(writing, reached, to=to):
-            return 0
-        existing = rollups.keep_existing(writing, {application_id for application_id, _ in hours})
-        rollups.save(writing, Span.HOUR, _only(hours, existing))
-        rollups.save(writing, Span.DAY, _only(days, existing))
-    write = timer() - begun
-    step.took(max(read / READ_SECONDS, write / WRITE_SECONDS[database.dialect]), of=1, rows=rows)
-    return len(hours)
+    def _count_heartbeats(self, reading: Connection, stored: Progress, up_to: int) -> _Batch | None:
+        begun = self._timer()
+        under_way = stored.rolling_id > stored.rolled_id
+        to = stored.rolling_id if under_way else min(up_to, stored.rolled_id + self._reading.rows)
+        left = heartbeat_counts.count(
+            reading,
+            after=stored.rolled_id,
+            to=to,
+            after_key=stored.rolled_key,
+            most=None if under_way else MOST_HOURS + 1,
+        )
+        took, heartbeats = self._timer() - begun, to - stored.rolled_id
+        if not under_way and len(left) > MOST_HOURS:
+            # More applications sent these than the last ones: take on fewer heartbeats.
+            self._reading.took(2.0, of=1.0, rows=heartbeats)
+            return None
+        self._reading.took(took, of=READ_SECONDS, rows=heartbeats)
+        return _Batch(stored, to, list(left.items()))
+
+    def _store(self, reading: Connection, batch: _Batch) -> _Batch | None:
+        """Store a part of what the batch holds, and return it without that; None: it is all done."""
+        new = dict(batch.left[: self._writing.rows])
+        hours = _hours(reading, new, batch.to)
+        days = _days(reading, new, hours)
+        left = batch.left[len(new) :]
+        stored = Progress(rolled_id=batch.to, rolling_id=batch.to, rolled_key=NO_KEY)
+        if left:
+            stored = replace(batch.stored, rolling_id=batch.to, rolled_key=list(new)[-1])
+        with self._database.write() as writing:
+            begun = self._timer()
+            if progress.advance(writing, batch.stored, stored):
+                existing = rollups.keep_existing(writing, {one for one, _ in hours})
+                rollups.save(writing, Span.HOUR, _only(existing, hours))
+                rollups.save(writing, Span.DAY, _only(existing, days))
+        took = self._timer() - begun
+        self._writing.took(took, of=WRITE_SECONDS[self._database.dialect], rows=len(new))
+        return _Batch(stored, batch.to, left) if left else None
+
+    def _count_outages(self, round_: _Round, now: datetime) -> datetime:
+        reached = roll_up_downtime(self._database, until=round_.hour, after_id=round_.outage_id)
+        if reached is None:
+            self._round = None
+            return next_time(now)
+        round_.outage_id = reached
+        return now
 
 
 def _hours(reading: Connection, new: Mapping[Key, Rollup], to: int) -> dict[Key, Rollup]:
@@ -137,26 +160,24 @@ def _hours(reading: Connection, new: Mapping[Key, Rollup], to: int) -> dict[Key,
         before = stored.get(key, NOTHING)
         hours[key] = add(before, more)
         if interleave(before, more):
-            hours[key] = corrected(hours[key], rollups.recount(reading, key, to=to))
+            hours[key] = corrected(hours[key], heartbeat_counts.recount(reading, key, to=to))
     return hours
 
 
 def _days(
     reading: Connection, new: Mapping[Key, Rollup], hours: Mapping[Key, Rollup]
 ) -> dict[Key, Rollup]:
-    """Return the days that `new` belongs to, with it; `hours` are these hours as they are now."""
+    """Return the days that `new` belongs to, with it; `hours` are its hours as they are now."""
     by_day: dict[Key, list[Key]] = {}
-    for application_id, hour in sorted(new):
+    for application_id, hour in new:
         by_day.setdefault((application_id, Span.DAY.start(hour)), []).append((application_id, hour))
     stored = rollups.load(reading, Span.DAY, by_day)
     days = {}
     for day, keys in by_day.items():
-        days[day] = stored.get(day, NOTHING)
-        for key in keys:
-            if interleave(days[day], new[key]):
-                days[day] = _whole_day(reading, day, {key[1]: hours[key] for key in keys})
-                break
-            days[day] = add(days[day], new[key])
+        before, more = stored.get(day, NOTHING), total(new[key] for key in keys)
+        days[day] = add(before, more)
+        if interleave(before, more):
+            days[day] = _whole_day(reading, day, {key[1]: hours[key] for key in keys})
     return days
 
 
@@ -166,47 +187,6 @@ def _whole_day(reading: Connection, day: Key, changed: Mapping[datetime, Rollup]
     return total({**stored, **changed}.values())
 
 
-def _roll_incidents(database: Database, *, until: datetime) -> int:
-    """Count the downtime of outages up to the full hour `until`, or to their end; return the rows."""
-    with database.read() as reading:
-        unrolled = rollups.unrolled_incidents(reading, until=until, most=MOST_INCIDENTS)
-    if not unrolled:
-        return 0
-    with database.write() as writing:
-        # Before any incident, in the order in which a deletion locks them: no deadlock.
-        rollups.keep_existing(writing, {one.application_id for one in unrolled})
-        hours: dict[Key, timedelta] = {}
-        for one in unrolled:
-            counted = one.rolled_until or one.opened_at
-            end = _count_until(one, until)
-            if rollups.roll_incident(writing, one, until=end):
-                for hour, more in _difference(counted, end):
-                    key = one.application_id, hour
-                    hours[key] = hours.get(key, timedelta(0)) + more
-        days: dict[Key, timedelta] = {}
-        for (application_id, hour), more in hours.items():
-            day = application_id, Span.DAY.start(hour)
-            days[day] = days.get(day, timedelta(0)) + more
-        rollups.add_downtime(writing, Span.HOUR, hours)
-        rollups.add_downtime(writing, Span.DAY, days)
-    return len(unrolled)
-
-
-def _count_until(incident: Unrolled, until: datetime) -> datetime:
-    counted = incident.rolled_until or incident.opened_at
-    end = until if incident.closed_at is None else incident.closed_at
-    return min(end, Span.HOUR.start(counted) + MOST_HOURS_OF_OUTAGE * HOUR)
-
-
-def _difference(counted: datetime, end: datetime) -> Iterable[tuple[datetime, timedelta]]:
-    """Return what each hour gains when an outage that was counted up to `counted` reaches to `end`.
-
-    It may turn out to have ended before: a heartbeat counts from its arrival, and may have waited.
-    """
-    if counted <= end:
-        return downtime(counted, end)
-    return ((hour, -less) for hour, less in downtime(end, counted))
-
-
-def _only(found: Mapping[Key, Rollup], existing: Collection[int]) -> dict[Key, Rollup]:
+def _only(existing: Collection[int], found: Mapping[Key, Rollup]) -> dict[Key, Rollup]:
+    """Leave out the applications that were deleted meanwhile."""
     return {key: rollup for key, rollup in found.items() if key[0] in existing}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, tuple_
+from sqlalchemy import Connection, Row, insert, select, tuple_
 
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.storage.tables import heartbeats
@@ -64,20 +64,6 @@ def page(
         )
     query = query.order_by(heartbeats.c.received_at.desc(), heartbeats.c.id.desc()).limit(limit)
     return [_heartbeat(row) for row in connection.execute(query)]
-
-
-def delete_older_than(connection: Connection, moment: datetime, *, most: int) -> int:
-    """Delete those of the `most` oldest rows that came before `moment`; return how many.
-
-    For SQLite: ids grow with time there, so the first ids are the oldest rows, and no index on the
-    time alone is needed. PostgreSQL drops partitions instead.
-    """
-    first = select(heartbeats.c.id).order_by(heartbeats.c.id).limit(most)
-    return connection.execute(
-        delete(heartbeats).where(
-            heartbeats.c.id.in_(first.scalar_subquery()), heartbeats.c.received_at < moment
-        )
-    ).rowcount
 
 
 def _values(row: NewHeartbeat) -> dict[str, Any]:

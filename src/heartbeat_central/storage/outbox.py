@@ -12,8 +12,6 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
-    delete,
-    exists,
     func,
     insert,
     select,
@@ -258,23 +256,6 @@ def add_many(
 
 def _application_id(alert: Alert) -> int | None:
     return alert.application.id if alert.application else None
-
-
-def delete_alerts_older_than(connection: Connection, moment: datetime, *, most: int) -> int:
-    """Delete up to `most` alerts from before `moment` that wait for no delivery, with their attempts."""
-    waiting = exists().where(
-        deliveries.c.alert_id == alerts.c.id,
-        deliveries.c.status == DeliveryStatus.PENDING.value,
-    )
-    oldest = (
-        select(alerts.c.id)
-        .where(alerts.c.created_at < moment, ~waiting)
-        .order_by(alerts.c.created_at)
-        .limit(most)
-    )
-    return connection.execute(
-        delete(alerts).where(alerts.c.id.in_(oldest.scalar_subquery()))
-    ).rowcount
 
 
 def _delivery(row: Row[Any]) -> Delivery:

@@ -6,11 +6,12 @@ again, and until then rows have a place in the default partition.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.storage.engine import Database
 
 DAYS_AHEAD = 14
@@ -21,8 +22,6 @@ LOCK_TIMEOUT = 200
 _PREFIX = "heartbeats_on_"
 _LOCK = 0x4842_4332
 """An arbitrary number that names this advisory lock."""
-_RECENT = 3
-"""Days whose partitions may have grown since the last time."""
 
 
 @contextmanager
@@ -52,10 +51,11 @@ def make(connection: Connection, day: date) -> None:
         _name(day),
         {"since": _midnight(day), "until": _midnight(day + timedelta(days=1))},
     )
-    # Attaching lets recording go on, where CREATE TABLE … PARTITION OF would stop it meanwhile.
     connection.execute(text(f"CREATE TABLE {name} (LIKE heartbeats INCLUDING ALL)"))
     connection.execute(text(f"CREATE INDEX {name}_id ON {name} USING brin (id)"))
-    # A wrong clock may have brought rows from this day before its time; attaching refuses them.
+    # From here on recording waits, for as long as attaching takes: a heartbeat on its way into the
+    # default partition would find that it isn't its place any more, and be refused.
+    connection.execute(text("LOCK TABLE heartbeats IN SHARE ROW EXCLUSIVE MODE"))
     connection.execute(text("LOCK TABLE heartbeats_default IN ACCESS EXCLUSIVE MODE"))
     connection.execute(
         text(
@@ -111,10 +111,12 @@ def delete_unplaced(connection: Connection, moment: datetime, *, rolled_id: int,
 
 def summarize_recent(database: Database, *, now: datetime) -> None:
     """Bring the indexes on ids up to date: a block that isn't summarized is read by every search."""
-    names = [_name(_day(now) - timedelta(days=ago)) for ago in range(_RECENT)]
-    with database.write() as connection:
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        for name in (*names, "heartbeats_default"):
+    if database.dialect == "sqlite":
+        return
+    for name in (_name(_day(now) - timedelta(days=1)), _name(_day(now)), "heartbeats_default"):
+        with suppress(StorageUnavailable), database.write() as connection:
+            # A vacuum that is at work does it as well when it ends, and gives way to who waits longer.
+            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"))
             connection.execute(
                 text("SELECT brin_summarize_new_values(to_regclass(:index))"),
                 {"index": f"{name}_id"},

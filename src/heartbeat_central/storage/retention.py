@@ -1,14 +1,16 @@
-"""Deletes old heartbeats row by row, for SQLite. PostgreSQL drops whole days: see partitions.py.
+"""Deletes what is old row by row, a bounded number at once.
 
-Only what the rollups hold goes, and never the newest of that: SQLite gives the next heartbeat the id
-after the highest one that is there, and rollups rely on ids that rise.
+Heartbeats so on SQLite alone; PostgreSQL drops whole days: see partitions.py. Only what the rollups
+hold goes, and never the newest of that: SQLite gives the next heartbeat the id after the highest one
+that is there, and rollups rely on ids that rise.
 """
 
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select
 
-from heartbeat_central.storage.tables import heartbeats
+from heartbeat_central.storage.outbox import DeliveryStatus
+from heartbeat_central.storage.tables import alerts, deliveries, heartbeats
 
 
 def delete_oldest(connection: Connection, moment: datetime, *, rolled_id: int, most: int) -> int:
@@ -58,6 +60,33 @@ def delete_older_of(
     return connection.execute(
         delete(heartbeats).where(heartbeats.c.id.in_(old.scalar_subquery()))
     ).rowcount
+
+
+def delete_deliveries(connection: Connection, moment: datetime, *, most: int) -> int:
+    """Delete up to `most` deliveries of alerts from before `moment`, with their attempts.
+
+    Those of an alert that still waits for one of them stay.
+    """
+    one = deliveries.alias("one")
+    waiting = exists().where(
+        one.c.alert_id == alerts.c.id, one.c.status == DeliveryStatus.PENDING.value
+    )
+    old = (
+        select(deliveries.c.id)
+        .join(alerts, alerts.c.id == deliveries.c.alert_id)
+        .where(alerts.c.created_at < moment, ~waiting)
+        .limit(most)
+    )
+    return connection.execute(
+        delete(deliveries).where(deliveries.c.id.in_(old.scalar_subquery()))
+    ).rowcount
+
+
+def delete_alerts(connection: Connection, moment: datetime, *, most: int) -> int:
+    """Delete up to `most` alerts from before `moment` that have no delivery left; return how many."""
+    told = exists().where(deliveries.c.alert_id == alerts.c.id)
+    old = select(alerts.c.id).where(alerts.c.created_at < moment, ~told).limit(most)
+    return connection.execute(delete(alerts).where(alerts.c.id.in_(old.scalar_subquery()))).rowcount
 
 
 def _may_go(moment: datetime, rolled_id: int) -> ColumnElement[bool]:

@@ -159,7 +159,7 @@ heartbeats = Table(
     Index("ix_heartbeats_application_id_received_at", "application_id", "received_at"),
 )
 
-INCIDENT_UNROLLED = text("closed_at IS NULL OR rolled_until IS NULL OR rolled_until <> closed_at")
+INCIDENT_UNROLLED = text("(closed_at IS NULL OR rolled_until IS NULL OR rolled_until <> closed_at)")
 
 incidents = Table(
     "incidents",
@@ -256,11 +256,12 @@ rollup_progress = Table(
     metadata,
     # One row, number 1.
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    # Every heartbeat up to `rolled_id` is in the rollups. What those up to `rolling_id` come to is being
+    # added, up to this application and hour so far.
     Column("rolled_id", BigInteger, nullable=False),
-    # PostgreSQL: every heartbeat up to this id has been drawn, by transactions older than this one.
-    Column("fence_id", BigInteger),
-    Column("fence_transaction", BigInteger),
-    Column("fenced_at", Moment),
+    Column("rolling_id", BigInteger, nullable=False),
+    Column("rolled_application_id", BigInteger, nullable=False),
+    Column("rolled_hour", Moment, nullable=False),
 )
 
 channels = Table(

@@ -4,6 +4,8 @@ Revision ID: 0002
 Revises: 0001
 """
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,12 +25,14 @@ def upgrade() -> None:
         "rollup_progress",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("rolled_id", sa.BigInteger(), nullable=False),
-        sa.Column("fence_id", sa.BigInteger(), nullable=True),
-        sa.Column("fence_transaction", sa.BigInteger(), nullable=True),
-        sa.Column("fenced_at", types.Moment(), nullable=True),
+        sa.Column("rolling_id", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_application_id", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_hour", types.Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rollup_progress")),
     )
-    op.bulk_insert(progress, [{"id": 1, "rolled_id": 0}])
+    nothing = {"rolled_id": 0, "rolling_id": 0, "rolled_application_id": 0}
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    op.bulk_insert(progress, [{"id": 1, **nothing, "rolled_hour": epoch}])
     op.add_column("incidents", sa.Column("rolled_until", types.Moment(), nullable=True))
     unrolled = sa.text("closed_at IS NULL OR rolled_until IS NULL OR rolled_until <> closed_at")
     op.create_index(
