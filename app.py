@@ -14,11 +14,13 @@ sys.path.insert(0, str(ROOT / "src"))
 
 
 def run() -> None:
-    """Run the command that the arguments begin with, else `serve`."""
-    from heartbeat_central.cli.main import cli, main
+    """Run the command that the arguments begin with; `serve` when they begin with an option of it."""
+    from heartbeat_central.cli.main import main
 
     arguments = sys.argv[1:]
-    main(arguments if arguments and arguments[0] in cli.commands else ["serve", *arguments])
+    first = arguments[0] if arguments else "--"
+    names_a_command = not first.startswith("-") or first in ("-h", "--help", "--version")
+    main(arguments if names_a_command else ["serve", *arguments])
 
 
 if __name__ == "__main__":

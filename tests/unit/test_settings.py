@@ -178,6 +178,16 @@ def test_a_wrong_file_is_refused_in_one_sentence(
     assert all(word in text for word in words), text
 
 
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / ".env"
+    folder.mkdir()
+    assert "can't be read (is a directory)" in refusal({}, folder)
+    # Not even a look is allowed, as in a folder of another user.
+    beyond = tmp_path / "name" / ".env"
+    beyond.parent.symlink_to(beyond.parent)
+    assert "can't be read (too many levels of symbolic links)" in refusal({}, beyond)
+
+
 def test_a_missing_file_is_fine(tmp_path: Path) -> None:
     assert read_settings({}, tmp_path / ".env").port == 5000
 

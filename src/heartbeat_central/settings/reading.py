@@ -59,13 +59,15 @@ def read_settings(env: Mapping[str, str], dotenv: Path | None = None) -> Setting
 
 
 def _read_dotenv(path: Path | None) -> tuple[dict[str, str], list[Problem]]:
-    if path is None or not path.exists():
+    if path is None:
         return {}, []
     values: dict[str, str] = {}
     problems: list[Problem] = []
     try:
         with path.open(encoding="utf-8-sig") as file:
             bindings = list(parse_stream(file))
+    except FileNotFoundError:
+        return {}, []
     except (OSError, UnicodeDecodeError) as error:
         sentence = f"The file {path} can't be read ({reason_of(error)}); mend it, or move it away."
         return {}, [Problem(str(path), sentence)]

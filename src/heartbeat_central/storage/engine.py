@@ -2,11 +2,13 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg import conninfo
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -177,6 +179,11 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _postgresql(url: URL, pool_size: int) -> Engine:
+    own = f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s"
+    try:
+        conninfo.make_conninfo(**{name: str(value) for name, value in url.query.items()})
+    except psycopg.ProgrammingError as error:
+        raise Invalid.one("DATABASE_URL", f"holds an {str(error).strip()}; remove it") from error
     return create_engine(
         url,
         pool_size=pool_size,
@@ -186,10 +193,15 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "heartbeat-central",
-            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s",
+            # Some hosters want options of their own in the URL.
+            "options": " ".join([*_texts(url.query.get("options", ())), own]),
             "tcp_user_timeout": 10_000,
         },
     )
+
+
+def _texts(value: str | Sequence[str]) -> Sequence[str]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _leave_when_unusable(context: ExceptionContext) -> None:

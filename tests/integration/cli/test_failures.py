@@ -33,6 +33,12 @@ def test_an_unreachable_database(on_sqlite: CommandLine, arguments: list[str]) -
     assert "sesame" not in sentence
 
 
+def test_an_option_that_postgresql_does_not_know(on_sqlite: CommandLine) -> None:
+    sentence = on_sqlite.failure("serve", env={"DATABASE_URL": f"{NOBODY}?sslmod=require"})
+    assert 'DATABASE_URL: holds an invalid connection option "sslmod"' in sentence
+    assert "sesame" not in sentence
+
+
 def test_a_sqlite_file_in_a_folder_that_is_not_there(on_sqlite: CommandLine) -> None:
     url = f"sqlite:///{on_sqlite.folder}/nowhere/x.db"
     sentence = on_sqlite.failure("app", "list", env={"DATABASE_URL": url})

@@ -73,7 +73,8 @@ def test_app_py_runs_the_other_commands_too(on_sqlite: CommandLine) -> None:
     for arguments, words in [
         (["apikey", "create", "--scope", "read"], "hbc_"),
         (["doctor"], "up to date"),
-        (["--help"], "serve [OPTIONS]"),
+        (["--help"], "apikey"),
+        (["--version"], "version"),
     ]:
         done = subprocess.run(
             [*command, *arguments],
@@ -85,6 +86,24 @@ def test_app_py_runs_the_other_commands_too(on_sqlite: CommandLine) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert words in done.stdout
+
+
+def test_app_py_takes_the_options_of_serve(on_sqlite: CommandLine) -> None:
+    command = [sys.executable, str(REPOSITORY / "app.py")]
+    for arguments, words in [
+        (["--port", "0"], "Invalid value for '--port'"),
+        (["sreve"], "No such command 'sreve'"),
+    ]:
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=on_sqlite.folder,
+            env=on_sqlite.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert words in done.stderr
 
 
 def test_app_py_says_what_to_install(on_sqlite: CommandLine) -> None:

@@ -92,3 +92,13 @@ def test_a_standby_that_only_reads_is_left_for_the_primary(postgres_url: str) ->
         write_note(database)
     finally:
         database.close()
+
+
+def test_options_of_the_url_reach_postgresql_beside_our_own(postgres_url: str) -> None:
+    database = open_database(f"{postgres_url}?options=-c%20lock_timeout%3D7s")
+    try:
+        with database.read() as connection:
+            for name, value in (("lock_timeout", "7s"), ("statement_timeout", "30s")):
+                assert connection.execute(text(f"SHOW {name}")).scalar() == value
+    finally:
+        database.close()
