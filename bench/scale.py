@@ -12,6 +12,8 @@ class Scale:
     """Each figure is the median of so many; the things compared take turns within a round."""
     seconds: int
     """Of load per round."""
+    slow_rounds: int
+    """Of what takes long by its nature: waiting for deadlines, receivers, starts."""
     many_applications: int
     history_rows: int
     """PostgreSQL."""
@@ -24,6 +26,7 @@ QUICK = Scale(
     name="quick",
     rounds=1,
     seconds=1,
+    slow_rounds=1,
     many_applications=20_000,
     history_rows=100_000,
     history_rows_sqlite=100_000,
@@ -33,6 +36,7 @@ DEFAULT = Scale(
     name="default",
     rounds=3,
     seconds=1,
+    slow_rounds=1,
     many_applications=100_000,
     history_rows=1_000_000,
     history_rows_sqlite=500_000,
@@ -42,6 +46,7 @@ FULL = Scale(
     name="full",
     rounds=5,
     seconds=6,
+    slow_rounds=3,
     many_applications=1_000_000,
     history_rows=50_000_000,
     history_rows_sqlite=5_000_000,

@@ -55,7 +55,7 @@ def measure(bench: Bench) -> Topic:
                 if parts and dialect == "sqlite":
                     continue
                 with _started(bench, dialect, split=parts) as (split, database, heaviest):
-                    for number in range(bench.scale.rounds):
+                    for number in range(bench.scale.slow_rounds):
                         _round(split, database, heaviest, there, number)
                     topic.tables.append(_table(split, words, heaviest))
                     topic.budgets += _budgets(split, words, parts=parts)

@@ -57,7 +57,7 @@ def measure(bench: Bench) -> Topic:
     )
     for dialect, words in DIALECTS.items():
         quiet, busy, all_at_once = [], [], []
-        for _ in range(bench.scale.rounds):
+        for _ in range(bench.scale.slow_rounds):
             with bench.empty_database(dialect) as url, bench.opened(url) as database:
                 project = data.migrated(database)
                 data.add_applications(database, project, APPLICATIONS)

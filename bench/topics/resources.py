@@ -29,7 +29,7 @@ def measure(bench: Bench) -> Topic:
     )
     for dialect, words in DIALECTS.items():
         first, again, rest, idle_cpu, loaded = [], [], [], [], []
-        for _ in range(bench.scale.rounds):
+        for _ in range(bench.scale.slow_rounds):
             with bench.empty_database(dialect) as url, bench.opened(url) as database:
                 with service(url) as server:
                     first.append(server.started_in)

@@ -76,7 +76,7 @@ def _all_answer(bench: Bench, there: Receivers, topic: Topic, dialect: str, word
     with bench.empty_database(dialect) as url, bench.opened(url) as database:
         project = data.migrated(database)
         with service(url) as server:
-            for number in range(bench.scale.rounds):
+            for number in range(bench.scale.slow_rounds):
                 first = 1 + number * ALERTS
                 cpu = server.cpu_seconds()
                 with _overdue(database, project, urls, first, there) as (told, arrivals):
@@ -129,7 +129,7 @@ def _half_hang(bench: Bench, there: Receivers, topic: Topic, dialect: str, words
             f"{there.urls[number % RECEIVERS]}/{'hang' if number % 2 else 'ok'}/{number}"
             for number in range(webhooks)
         ]
-        for _ in range(bench.scale.rounds):
+        for _ in range(bench.scale.slow_rounds):
             with (
                 bench.empty_database(dialect) as url,
                 bench.opened(url) as database,
