@@ -11,7 +11,7 @@ LOCK := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3
 	--custom-compile-command "make lock" --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check lint format types imports deps docs soak bench lock clean
+.PHONY: help run dev test check lint format types imports deps rules docs soak bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ check: $(VENV)/.installed-dev ## Everything a change must pass: style, types, la
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory imports
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory rules
 	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory test
 
@@ -50,6 +51,11 @@ imports: $(VENV)/.installed-dev ## Check that dependencies between layers point 
 
 deps: $(VENV)/.installed-dev ## Check declared dependencies against imported ones
 	@$(VENV)/bin/deptry . --no-ansi
+
+# The other tests would reach these lines too; only the tables say what each of them must do.
+rules: $(VENV)/.installed-dev ## Check that the unit tests of domain/ take every branch of it
+	@$(PY) -m pytest -q -n 0 tests/unit/domain --cov=heartbeat_central.domain --cov-branch \
+		--cov-report=term-missing:skip-covered --cov-fail-under=100
 
 docs: $(VENV)/.installed-dev ## Build the documentation into docs/_build/html
 	@$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html

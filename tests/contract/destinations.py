@@ -39,6 +39,8 @@ class Destination(ABC):
     type: str
     permanent_is_known = True
     """Whether the plugin can tell a refusal for good from another."""
+    target_is_the_operators = False
+    """Whether the operator chooses where it sends, and not who makes a channel."""
 
     @abstractmethod
     def behaving(
@@ -80,9 +82,11 @@ class HttpDestination(Destination):
         text: Callable[[bytes], str],
         *,
         permanent_is_known: bool = True,
+        target_is_the_operators: bool = False,
     ) -> None:
         self.type = type_
         self.permanent_is_known = permanent_is_known
+        self.target_is_the_operators = target_is_the_operators
         self._config = config
         self._text = text
 
@@ -234,6 +238,7 @@ DESTINATIONS: list[Destination] = [
             "auth_token": TOKEN,
         },
         lambda body: parse_qs(body.decode(), strict_parsing=True)["Body"][0],
+        target_is_the_operators=True,
     ),
     HttpDestination(
         "webhook",

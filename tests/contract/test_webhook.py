@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.base import Outbound
@@ -71,13 +72,19 @@ def test_what_arrives_is_signed_by_the_published_algorithm(
     assert headers["webhook-timestamp"] == str(int(NOON.timestamp()))
 
 
-def test_its_library_accepts_it_where_there_is_one(
-    receiver: HttpReceiver, outbound: Outbound
+@pytest.mark.parametrize("secret", [SECRET, "any words, even Größe"])
+def test_the_published_library_accepts_what_arrives_and_nothing_else(
+    receiver: HttpReceiver, outbound: Outbound, secret: str
 ) -> None:
-    library = pytest.importorskip("standardwebhooks")
-    request = post(receiver, outbound, secret=SECRET)
+    request = post(receiver, outbound, secret=secret)
+    headers = dict(request.headers)
+    verifier = Webhook(secret if secret == SECRET else secret.encode())
     with time_machine.travel(NOON):
-        library.Webhook(SECRET).verify(request.body.decode(), dict(request.headers))
+        verifier.verify(request.body.decode(), headers)
+        with pytest.raises(WebhookVerificationError):
+            verifier.verify(request.body.decode() + " ", headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(b"another").verify(request.body.decode(), headers)
 
 
 @pytest.mark.parametrize("secret", [SECRET, "any words, even Größe"])

@@ -184,6 +184,7 @@ def test_sigterm_ends_within_ten_seconds_whatever_hangs(
             assert service.stop() == 0
             assert time.monotonic() - before < 10
             assert b"503 Service Unavailable" in half_sent.recv(1000)
+        assert "delivery_interrupted" in service.log()
 
         receiver.answer = respond()
         service.start()

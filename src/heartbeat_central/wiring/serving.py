@@ -58,10 +58,10 @@ def preload(does: Collection[Work]) -> None:
 
 
 def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
-    """Return the application of this process, the monitor started, and what ends open streams."""
+    """Return the application of this process, the monitor started, and what to call before it stops."""
     stops: list[Call] = [parts.database.close]
+    stopping: list[Call] = []
     doorbell: Call = _nobody
-    on_stopping: Call = _nobody
     live: AsgiApp
     rest: AsgiApp
     if Work.WEB in does or Work.MONITOR in does:
@@ -72,12 +72,14 @@ def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
         monitor = telling.build_monitor(parts, sender)
         monitor.start()
         doorbell = monitor.ring
+        stopping.append(monitor.begin_to_stop)
         stops.insert(0, monitor.stop)
     if Work.WEB in does:
         from heartbeat_central.wiring import pages
 
         streams = pages.build_live(parts)
-        live, on_stopping = streams, streams.close
+        stopping.append(streams.close)
+        live = streams
         rest = pages.build_pages(parts, sender, doorbell)
     else:
         (only,) = does
@@ -89,8 +91,10 @@ def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
     )
     # A heartbeat that was sent to the pages by mistake is recorded: a wrong route loses nothing.
     if Work.RECORD in does or Work.WEB in does:
-        return _edge(parts, doorbell, live=live, rest=rest, stops=stops), on_stopping
-    return Lifespan(rest, on_stop=lambda: _all(stops)), on_stopping
+        app: AsgiApp = _edge(parts, doorbell, live=live, rest=rest, stops=stops)
+    else:
+        app = Lifespan(rest, on_stop=lambda: _all(stops))
+    return app, lambda: _all(stopping)
 
 
 def _edge(parts: Parts, doorbell: Call, *, live: AsgiApp, rest: AsgiApp, stops: list[Call]) -> Edge:
