@@ -1,5 +1,6 @@
 """Ready pieces of configuration that send heartbeats, with the application's own URL."""
 
+import json
 import shlex
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def _python(url: str, interval: int | None) -> str:
 import time
 import urllib.request
 
-URL = {url!r}
+URL = {json.dumps(url)}
 
 while True:
     # … what the program does …
