@@ -35,8 +35,10 @@ def now() -> datetime:
 
 
 @contextmanager
-def opened(settings: "Settings") -> Iterator["Database"]:
+def opened(settings: "Settings", *, alone: bool = False) -> Iterator["Database"]:
     """Yield the database, closed afterwards, whatever its tables look like.
+
+    `alone` keeps everybody else away from a SQLite file meanwhile.
 
     Raises SettingsError when the folder for SQLite can't be written, StorageUnavailable when the
     database doesn't answer.
@@ -46,7 +48,7 @@ def opened(settings: "Settings") -> Iterator["Database"]:
 
     if settings.database is None:
         ensure_data_dir(settings)
-    database = open_database(settings.database_url)
+    database = open_database(settings.database_url, alone=alone)
     try:
         database.ping()
         yield database

@@ -4,6 +4,7 @@ import errno
 import socket
 
 from heartbeat_central.domain.errors import (
+    BackupRefused,
     Conflict,
     DeliveryFailure,
     Forbidden,
@@ -82,6 +83,8 @@ def explain(error: Exception) -> str | None:
                 reason, "check that it is running and that DATABASE_URL points to it"
             )
             return f"The database can't be used ({reason}); {remedy}."
+        case BackupRefused():
+            return f"The backup can't be used: {error}. Nothing was changed."
         case DeliveryFailure():
             return f"The alert was not delivered: {_sentence(str(error))}"
         case NotFound() | Conflict() | Unauthenticated() | Forbidden():

@@ -8,11 +8,13 @@ import click
 from heartbeat_central import __version__
 from heartbeat_central.cli.apikey import apikey
 from heartbeat_central.cli.application import app
+from heartbeat_central.cli.backup import backup
 from heartbeat_central.cli.channel import channel
 from heartbeat_central.cli.db import db
 from heartbeat_central.cli.demo.command import demo
 from heartbeat_central.cli.doctor import doctor
 from heartbeat_central.cli.failures import explain
+from heartbeat_central.cli.restore import restore
 from heartbeat_central.cli.serve import serve
 from heartbeat_central.cli.user import user
 
@@ -28,7 +30,7 @@ def cli() -> None:
     """
 
 
-for _command in (serve, db, user, apikey, app, channel, doctor, demo):
+for _command in (serve, db, user, apikey, app, channel, backup, restore, doctor, demo):
     cli.add_command(_command)
 
 

@@ -55,6 +55,10 @@ class StorageUnavailable(HeartbeatCentralError):
     """The database can't be reached or refuses to write. Nothing was stored; try again."""
 
 
+class BackupRefused(HeartbeatCentralError):
+    """A backup file can't be used, for the reason given. Nothing was changed."""
+
+
 class DeliveryFailure(HeartbeatCentralError):
     """An alert could not be handed over. Only its two subclasses are raised."""
 

@@ -27,6 +27,8 @@ __all__ = ["Connection", "Database", "open_database"]
 
 BUSY_TIMEOUT = 5.0
 """Seconds that SQLite waits for another process's write."""
+ALONE_TIMEOUT = 1.0
+"""Seconds to wait for a SQLite file of one's own: a service that has it open won't let go of it."""
 CONNECT_TIMEOUT = 2
 """Seconds, so that an absent PostgreSQL is told as such and not as a hanging request."""
 STATEMENT_TIMEOUT = 30
@@ -79,6 +81,27 @@ class Database:
         ):
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Yield a read-only connection that sees one moment of the database, however long it takes.
+
+        Raises StorageUnavailable when the database can't be reached.
+        """
+        if self.dialect == "sqlite":
+            with self.read() as connection:
+                yield connection
+            return
+        with (
+            _translated(),
+            self.engine.connect() as raw,
+            raw.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            ) as connection,
+            connection.begin(),
+        ):
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            yield connection
+
     def ping(self) -> None:
         """Return when the database answers. Raises StorageUnavailable."""
         # SQLite answers `SELECT 1` without a look at its file.
@@ -106,14 +129,17 @@ class Database:
             raise StorageUnavailable(f"the file {self._file} is gone")
 
 
-def open_database(url: str, *, pool_size: int = 10) -> Database:
+def open_database(url: str, *, pool_size: int = 10, alone: bool = False) -> Database:
     """Return the database at `url` (`sqlite:///file` or `postgresql://…`), without connecting.
+
+    `alone` takes a SQLite file for this process only: while another has it open, every use raises
+    StorageUnavailable, and the other way round. PostgreSQL has no such lock; see storage/load.py.
 
     Raises Invalid on field DATABASE_URL when the URL is neither.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(parsed))
+        return Database(_sqlite(parsed, alone=alone))
     return Database(_postgresql(parsed, pool_size))
 
 
@@ -135,15 +161,23 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, alone: bool) -> Engine:
+    patience = ALONE_TIMEOUT if alone else BUSY_TIMEOUT
     engine = create_engine(
-        url, connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT}, pool_size=10
+        url,
+        connect_args={"isolation_level": None, "timeout": patience},
+        # A second connection would find the file locked by the first.
+        pool_size=1 if alone else 10,
+        max_overflow=0 if alone else 10,
     )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        _switch_to_wal(cursor)
+        if alone:
+            # First of all: a file that was used in WAL mode before can't be locked as a whole.
+            cursor.execute("PRAGMA locking_mode=EXCLUSIVE")
+        _switch_to_wal(cursor, patience)
         # FULL: a commit is on disk before a heartbeat is answered with 200.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -160,13 +194,13 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+def _switch_to_wal(cursor: sqlite3.Cursor, patience: float) -> None:
     """Write ahead to a log, so that readers and the writer don't wait for each other.
 
     The switch needs the file to itself for a moment and ignores the busy timeout, so processes that
     make a new database together would trip over each other.
     """
-    end = time.monotonic() + BUSY_TIMEOUT
+    end = time.monotonic() + patience
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

@@ -20,17 +20,32 @@ def upgrade(database: Database) -> None:
     Others that start meanwhile wait, then find nothing to do. Raises StorageUnavailable.
     """
     with database.write() as connection:
-        # SQLite: the write transaction is the lock. A transaction's lock also works through pgbouncer.
-        if database.dialect == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        command.upgrade(_config(connection), "head")
+        lock(connection)
+        upgrade_to(connection, "head")
+
+
+def lock(connection: Connection) -> None:
+    """Keep others from changing the tables, and services from starting, until the transaction ends."""
+    # SQLite: the write transaction is the lock. A transaction's lock also works through pgbouncer.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Run the migrations up to `revision`, `head` for all of them, in the caller's transaction."""
+    command.upgrade(_config(connection), revision)
 
 
 def current_revision(database: Database) -> str | None:
     """Return the revision of the schema; None when there is no schema yet."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema as a transaction sees it; None when there is no schema."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def newest_revision() -> str:
@@ -38,6 +53,12 @@ def newest_revision() -> str:
     head = ScriptDirectory.from_config(_config(None)).get_current_head()
     assert head is not None
     return head
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this code can bring tables of that revision up to date."""
+    script = ScriptDirectory.from_config(_config(None))
+    return revision in {known.revision for known in script.walk_revisions()}
 
 
 def _config(connection: Connection | None) -> Config:

@@ -26,6 +26,14 @@ class SecretBox:
         """Return `secret` encrypted, as text."""
         return self._fernet.encrypt(json.dumps(dict(secret)).encode()).decode()
 
+    def opens(self, sealed: str) -> bool:
+        """Return whether one of the keys opens it."""
+        try:
+            self.open(sealed)
+        except WrongSecretKey:
+            return False
+        return True
+
     def open(self, sealed: str) -> dict[str, Any]:
         """Return what `seal` was given. Raises WrongSecretKey."""
         try:
