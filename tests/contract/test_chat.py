@@ -143,7 +143,7 @@ class TestDiscord:
             assert not set("\\*_~`|<>@[]") & set(rest), text
             assert "://" not in rest
 
-    @pytest.mark.parametrize("name", ["Clyde", "my discord", "a@b", "```", "#ops"])
+    @pytest.mark.parametrize("name", ["Clyde", "my discord", "a@b", "```", "#ops", "Here"])
     def test_a_name_that_discord_refuses_is_refused_at_once(self, name: str) -> None:
         with pytest.raises(Invalid, match="Discord refuses"):
             discord(envelope(), username=name)

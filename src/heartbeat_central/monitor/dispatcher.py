@@ -33,6 +33,9 @@ SLOW = 0.5
 """Seconds after which a send is no longer one of those: whoever hangs takes nobody's place for longer."""
 MOST = 1_000
 """Sends at once in all."""
+LONGEST_SEND = 60.0
+"""Seconds after which a send counts as lost, and is tried again: a plugin of another package may not
+keep its deadline, and its lease would else be renewed for ever."""
 LONGEST_STOP = 7.5
 """Seconds that what is being sent may take to end, of the ten that a stopping service has."""
 
@@ -122,7 +125,10 @@ class Dispatcher:
     def _renew(self) -> None:
         """Keep the leases of what takes long: a slow plugin, an outcome that waits for the database."""
         now = self._clock()
+        begun = time.monotonic() - LONGEST_SEND
         with self._lock:
+            for id_ in [id_ for id_, (_, began) in self._sending.items() if began < begun]:
+                self._leased.pop(id_, None)
             old = [one for one, since in self._leased.values() if now - since >= RENEW_AFTER]
         if not old:
             return

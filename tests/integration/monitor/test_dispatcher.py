@@ -127,6 +127,20 @@ def test_a_send_that_takes_long_keeps_its_lease(
         receiver.closing.set()
 
 
+def test_a_send_that_never_ends_loses_its_lease(
+    world: World, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_AFTER", timedelta(0))
+    monkeypatch.setattr(module, "LONGEST_SEND", 0.0)
+    with HttpReceiver(hangs) as receiver:
+        failing(world, receiver.url)
+        running.until(lambda: receiver.requests)
+        first = leases(world)
+        running.dispatcher.dispatch()
+        assert leases(world) == first
+        receiver.closing.set()
+
+
 def test_what_has_been_recorded_is_renewed_no_more(
     world: World, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,8 @@ def _name(name: str) -> str:
     for word in ("clyde", "discord", "```", "@", "#", ":"):
         if word in name.lower():
             raise ValueError(f"must not contain `{word}`: Discord refuses such names")
+    if name.lower() in ("everyone", "here", "system message"):
+        raise ValueError(f"must not be `{name}`: Discord refuses that name")
     return name
 
 
