@@ -168,9 +168,10 @@ def send_everywhere(ada: Visitor, path: str, value: str) -> None:
     assert answer.status < 500
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_a_method_that_no_page_takes(ada: Visitor, method: str) -> None:
-    assert ada.request(method, "/channels").status in (200, 400, 404, 405, 501)
+@ON_SQLITE
+def test_a_method_that_no_page_takes(ada: Visitor) -> None:
+    for method in ("PUT", "PATCH", "DELETE", "BREW"):
+        assert ada.request(method, "/channels").status in (400, 405), method
 
 
 class TestStrangers:

@@ -1,5 +1,6 @@
 """Ready pieces of configuration that send heartbeats, with the application's own URL."""
 
+import json
 import shlex
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def _python(url: str, interval: int | None) -> str:
 import time
 import urllib.request
 
-URL = {url!r}
+URL = {json.dumps(url)}
 
 while True:
     # … what the program does …
@@ -107,16 +108,18 @@ def _half(interval: int | None) -> str:
 
 
 def _crontab_time(view: ApplicationView) -> str:
-    """Return a crontab's five fields that fit the schedule, or a nightly one."""
+    """Return a crontab's five fields that fit the schedule; at night when that can't be told."""
     if view.schedule is not None and view.schedule["kind"] == "cron":
         return view.schedule["expression"]
-    minutes, rest = divmod(view.expected_interval or 0, 60)
-    if rest == 0 and 0 < minutes < 60 and 60 % minutes == 0:
-        return "* * * * *" if minutes == 1 else f"*/{minutes} * * * *"
-    hours, rest = divmod(view.expected_interval or 0, 3600)
-    if rest == 0 and 0 < hours < 24 and 24 % hours == 0:
-        return "0 * * * *" if hours == 1 else f"0 */{hours} * * *"
-    return "0 2 * * *"
+    if view.expected_interval is None or view.expected_interval >= 86400:
+        return "0 2 * * *"
+    minutes, hours = view.expected_interval // 60, view.expected_interval // 3600
+    # Steps that divide the hour or the day, and are never longer than the interval.
+    if hours:
+        step = max(one for one in range(1, 13) if 24 % one == 0 and one <= hours)
+        return "0 * * * *" if step == 1 else f"0 */{step} * * *"
+    step = max(one for one in range(1, 31) if 60 % one == 0 and one <= max(1, minutes))
+    return "* * * * *" if step == 1 else f"*/{step} * * * *"
 
 
 def _for_crontab(text: str) -> str:
