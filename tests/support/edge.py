@@ -28,12 +28,13 @@ def serving(record: Record, *, body_limit: int = 10_000) -> Iterator[str]:
     """Yield the base URL of an edge that records with `record`."""
     stopped: list[bool] = []
     edge = Edge(
-        batcher=Batcher(record, on_wake=lambda: None, metrics=Metrics()),
+        batcher=Batcher(record, on_wake=lambda: None, on_refused=lambda: None, metrics=Metrics()),
         clock=lambda: datetime.now(UTC),
         body_limit=body_limit,
         client_address=ClientAddress([]),
         live=_rest,
         rest=_rest,
+        on_start=lambda: None,
         on_stop=lambda: stopped.append(True),
     )
     with socket.socket() as listening:

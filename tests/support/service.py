@@ -97,6 +97,11 @@ class Service:
         self.process.kill()
         self.process.wait(20)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send any signal, e.g. SIGSTOP and SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     def log(self) -> str:
         """Return all that it has written."""
         path = self.folder / "log"
@@ -141,11 +146,12 @@ class Service:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: float = 20,
     ) -> tuple[int, bytes]:
-        """Send one request and return status and body."""
+        """Send one request and return status and body. Raises OSError without an answer."""
         request = urllib.request.Request(self.url + path, body, dict(headers or {}), method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

@@ -157,7 +157,7 @@ class Incident(Output):
 
     id: int
     application_id: int
-    reason: Literal["missed", "failed", "unfinished"]
+    reason: Literal["missed", "failed", "unfinished", "unverified"]
     exit_status: int | None
     opened_at: Timestamp
     closed_at: Timestamp | None
@@ -260,6 +260,7 @@ class Health(Output):
 
     status: Literal["ok", "unhealthy"]
     database: HealthPart
+    ingest: HealthPart
     detector: HealthPart
     outbox: HealthPart
 

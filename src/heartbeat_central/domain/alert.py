@@ -215,6 +215,7 @@ _CAUSES = {
     Reason.MISSED: "missed its heartbeat",
     Reason.FAILED: "reported a failure",
     Reason.UNFINISHED: "started and did not finish in time",
+    Reason.UNVERIFIED: "was not heard from, which can't be verified: Heartbeat Central was interrupted too",
 }
 
 

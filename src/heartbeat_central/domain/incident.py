@@ -16,6 +16,8 @@ class Reason(StrEnum):
     """The application said so: `/fail` or an exit status other than 0."""
     UNFINISHED = "unfinished"
     """A run started and did not finish within the grace period."""
+    UNVERIFIED = "unverified"
+    """No heartbeat came, and again and again this service could not have received one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,11 +51,16 @@ class IntervalSchedule:
                 "expected_interval", f"must be between 1 and {LONGEST_SPAN} seconds (366 days)"
             )
 
+    @property
+    def length(self) -> timedelta:
+        """Return the interval as a span of time."""
+        return timedelta(seconds=self.seconds)
+
     def next_after(self, moment: datetime) -> datetime:
-        return moment + timedelta(seconds=self.seconds)
+        return moment + self.length
 
     def spacing(self, moment: datetime) -> timedelta:
-        return timedelta(seconds=self.seconds)
+        return self.length
 
 
 @dataclass(frozen=True, slots=True)

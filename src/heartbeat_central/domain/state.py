@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindow, BlindWindows, Span
+from heartbeat_central.domain.due import Due, due
 from heartbeat_central.domain.incident import Reason
 from heartbeat_central.domain.moment import aware, aware_or_none
+from heartbeat_central.domain.reception import LARGEST_SKEW
 from heartbeat_central.domain.schedule import Timing
 from heartbeat_central.domain.signal import Signal, SignalKind
 
@@ -96,6 +99,8 @@ class Decision:
     transition: Transition | None = None
     duration: timedelta | None = None
     """How long the run took that this signal finished."""
+    excused: tuple[Span, ...] = ()
+    """When heartbeats were due that did not come, and that blind windows may have swallowed."""
 
 
 def born(timing: Timing, *, now: datetime) -> State:
@@ -113,17 +118,13 @@ def next_expected(timing: Timing, state: State) -> datetime | None:
     return timing.schedule.next_after(_counted_from(state))
 
 
-def deadline(timing: Timing, state: State) -> datetime | None:
+def deadline(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
     """Return the moment past which the application is down, None when silence is no outage.
 
-    A run that started must also finish within the grace period, when there is one.
+    Blind windows in which its heartbeat may have been lost make it later.
     """
-    expected = next_expected(timing, state)
-    if state.status is Status.PAUSED:
-        return None
-    if state.started_at is not None and timing.grace_period > 0:
-        expected = state.started_at if expected is None else min(expected, state.started_at)
-    return None if expected is None else expected + timing.grace
+    awaited = _awaited(timing, state, windows)
+    return None if awaited is None else awaited.at
 
 
 def shown(timing: Timing, state: State, *, now: datetime) -> Shown:
@@ -159,19 +160,25 @@ def on_signal(timing: Timing, state: State, signal: Signal) -> Decision:
     return _succeeded(timing, finished, signal, duration)
 
 
-def on_clock(timing: Timing, state: State, *, now: datetime) -> Decision:
-    """Return what the passing of time does: down when the deadline has passed, else look again later."""
+def on_clock(
+    timing: Timing, state: State, *, now: datetime, windows: BlindWindows = NO_WINDOWS
+) -> Decision:
+    """Return what the passing of time does: down when the deadline has passed, else look again later.
+
+    `windows` holds every blind window up to `now` that overlaps the span since `silent_since`.
+    """
     if state.status in (Status.DOWN, Status.PAUSED):
         return Decision(replace(state, check_at=None))
-    due = deadline(timing, state)
-    if due is None or now < due:
-        return Decision(replace(state, check_at=due))
-    reason = Reason.MISSED
-    if state.started_at is not None and due == state.started_at + timing.grace:
-        reason = Reason.UNFINISHED
+    state = _no_later_than(now, state)
+    awaited = _awaited(timing, state, windows)
+    if awaited is None:
+        return Decision(replace(state, check_at=None))
+    if now < awaited.at:
+        waiting = replace(state, check_at=awaited.at)
+        return Decision(waiting, excused=awaited.excused(now))
     # The run that never finished is over; the next start begins afresh.
     gone = replace(state, status=Status.DOWN, check_at=None, started_at=None, started_rid=None)
-    return Decision(gone, WentDown(due, reason))
+    return Decision(gone, WentDown(awaited.at, awaited.reason))
 
 
 def on_pause(state: State, *, now: datetime) -> Decision:
@@ -203,6 +210,45 @@ def on_new_timing(timing: Timing, state: State, *, now: datetime) -> Decision:
 
 def _rearmed(timing: Timing, state: State) -> State:
     return replace(state, check_at=deadline(timing, state))
+
+
+def silent_since(state: State) -> datetime:
+    """Return from when on blind windows matter to the application."""
+    since = _counted_from(state)
+    return since if state.started_at is None else min(since, state.started_at)
+
+
+def may_have_lost(timing: Timing, state: State, windows: BlindWindows) -> list[BlindWindow]:
+    """Return in which of these windows a heartbeat of the application may have been lost."""
+    awaited = _awaited(timing, state, windows)
+    return [] if awaited is None else windows.overlapping(awaited.spans)
+
+
+def _awaited(timing: Timing, state: State, windows: BlindWindows) -> Due | None:
+    if state.status is Status.PAUSED:
+        return None
+    return due(
+        timing,
+        counted_from=None if _awaits_nothing(timing, state) else _counted_from(state),
+        started_at=state.started_at,
+        windows=windows,
+    )
+
+
+def _no_later_than(now: datetime, state: State) -> State:
+    """Return the state with nothing in it from a time that is still to come.
+
+    A clock that has been set back since wrote such times. Silence counts from now on then: else a dead
+    application would be noticed only when the clock shows those times again.
+    """
+    limit = now + LARGEST_SKEW
+    last, started = state.last_heartbeat_at, state.started_at
+    return replace(
+        state,
+        armed_at=now if state.armed_at > limit else state.armed_at,
+        last_heartbeat_at=now if last is not None and last > limit else last,
+        started_at=now if started is not None and started > limit else started,
+    )
 
 
 def _awaits_nothing(timing: Timing, state: State) -> bool:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from heartbeat_central.domain import moment, state
 from heartbeat_central.domain.application import Application
+from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindows
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.domain.schedule import as_json
 
@@ -79,9 +80,17 @@ _MOMENTS = ("last_heartbeat", "next_expected", "deadline", "created_at", "update
 
 
 def application_view(
-    application: Application, hot: state.State, *, now: datetime, base_url: str
+    application: Application,
+    hot: state.State,
+    *,
+    now: datetime,
+    base_url: str,
+    windows: BlindWindows = NO_WINDOWS,
 ) -> ApplicationView:
-    """Return what `application` looks like at `now`. `base_url` has no trailing slash."""
+    """Return what `application` looks like at `now`. `base_url` has no trailing slash.
+
+    `windows` are the blind ones since it was last heard from, which may make its deadline later.
+    """
     settings = application.settings
     return ApplicationView(
         id=application.id,
@@ -98,7 +107,7 @@ def application_view(
         status=state.shown(settings.timing, hot, now=now),
         last_heartbeat=hot.last_heartbeat_at,
         next_expected=state.next_expected(settings.timing, hot),
-        deadline=state.deadline(settings.timing, hot),
+        deadline=state.deadline(settings.timing, hot, windows),
         heartbeat_url=f"{base_url}/heartbeat/{application.uuid}",
         channels=application.channel_ids,
         created_at=application.created_at,

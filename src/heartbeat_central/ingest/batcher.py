@@ -37,9 +37,18 @@ Record = Callable[[Sequence[Signal]], Recorded]
 class Batcher:
     """Queues signals for the writer thread. Used from one event loop."""
 
-    def __init__(self, record: Record, *, on_wake: Callable[[], None], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        record: Record,
+        *,
+        on_wake: Callable[[], None],
+        on_refused: Callable[[], None],
+        metrics: Metrics,
+    ) -> None:
+        """`on_refused` is called, from any thread, when heartbeats are refused that may be lost now."""
         self._record = record
         self._on_wake = on_wake
+        self._on_refused = on_refused
         self._metrics = metrics
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         self._stopping = False
@@ -68,12 +77,16 @@ class Batcher:
         """
         reason = self._why_not()
         if reason is not None:
-            self._metrics.refused(1)
+            self._refused(1)
             raise StorageUnavailable(reason)
         assert self._loop is not None
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._queue.put((signal, future))
         return await future
+
+    def _refused(self, count: int) -> None:
+        self._metrics.refused(count)
+        self._on_refused()
 
     def _why_not(self) -> str | None:
         """Return why nothing can be queued now; None when it can."""
@@ -138,7 +151,7 @@ class Batcher:
         if waiting:
             log.error("database_stuck", refused=len(waiting))
             # What the writer is at is counted when that ends, one way or the other.
-            self._metrics.refused(len(waiting) - uncertain)
+            self._refused(len(waiting) - uncertain)
             _refuse(waiting, _NO_ANSWER)
 
     def _store(self, batch: list[Waiting]) -> None:
@@ -149,12 +162,12 @@ class Batcher:
         except StorageUnavailable as error:
             # Its own words name the database's address.
             log.warning("heartbeats_refused", count=len(batch), reason=str(error))
-            self._metrics.refused(len(batch))
+            self._refused(len(batch))
             self._loop.call_soon_threadsafe(_refuse, batch, "the database can't be used now")
             return
         except Exception:
             log.exception("batch_failed", count=len(batch))
-            self._metrics.refused(len(batch))
+            self._refused(len(batch))
             self._loop.call_soon_threadsafe(_refuse, batch, "something failed here")
             return
         seconds = time.perf_counter() - begun
@@ -163,7 +176,9 @@ class Batcher:
             self._on_wake()
         # Last: nobody waits for it.
         counts = _counts(recorded.outcomes)
-        self._metrics.committed(counts, seconds=seconds, waiting=self._queue.qsize())
+        # A self-beat alone is nobody's heartbeat.
+        if counts:
+            self._metrics.committed(counts, seconds=seconds, waiting=self._queue.qsize())
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -171,7 +186,7 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     left = len(outcomes)
     # The frequent ones come first, so that mostly this is one fast look.
     for outcome in Outcome:
-        if left == 0:
+        if left == 0 or outcome is Outcome.PROOF:
             break
         if count := outcomes.count(outcome):
             counts[outcome.name.lower()] = count

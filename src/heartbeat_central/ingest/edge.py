@@ -54,6 +54,7 @@ class Edge:
         client_address: ClientAddress,
         live: AsgiApp,
         rest: AsgiApp,
+        on_start: Callable[[], None],
         on_stop: Callable[[], None],
     ) -> None:
         self._batcher = batcher
@@ -62,6 +63,7 @@ class Edge:
         self._client_address = client_address
         self._live = live
         self._rest = rest
+        self._on_start = on_start
         self._on_stop = on_stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,6 +97,7 @@ class Edge:
         """Start the writer before the first request, and end it after the last."""
         await receive()
         self._batcher.start()
+        self._on_start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._batcher.stop()

@@ -7,6 +7,7 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from heartbeat_central.domain.blind_window import BlindWindow
 from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
@@ -16,6 +17,8 @@ from heartbeat_central.services.limit_sign_ins import forget_tries
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
 from heartbeat_central.services.roll_up_history import RollUp
+from heartbeat_central.services.settle_clock import settle_clock
+from heartbeat_central.services.tell_blind_windows import tell_blind_windows
 from heartbeat_central.services.tell_dead_letters import tell_dead_letters
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
@@ -23,10 +26,16 @@ from heartbeat_central.storage.engine import Database
 LOOK: Mapping[str, float] = {"sqlite": 1.0, "postgresql": 0.5}
 """Seconds between two looks for what other processes have changed. On PostgreSQL those may be the ones
 that record, and people then wait so much longer for their alerts."""
+FOLLOW_UP = 5.0
+"""Seconds between two looks for what is still to be done about blind windows."""
+UNPROVEN = timedelta(milliseconds=100)
+"""Until the next look at what is due while nothing proves that heartbeats could be received."""
 HOUSEKEEPING = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
+ProvenUntil = Callable[[datetime], datetime | None]
+"""Up to when silence may be judged: the moment given, or later, if that can be proven now."""
 Report = Callable[[str, datetime, str | None], None]
 """Told after every run: the job's name, when, and what went wrong (None: nothing)."""
 
@@ -40,6 +49,7 @@ class Monitor:
         database: Database,
         sender: Sender,
         clock: Callable[[], datetime],
+        proven_until: ProvenUntil,
         base_url: str,
         check_interval: float,
         retention_days: int,
@@ -50,6 +60,7 @@ class Monitor:
         self._database = database
         self._metrics = metrics
         self._clock = clock
+        self._proven_until = proven_until
         self._base_url = base_url
         self._retention_days = retention_days
         self._reaches_out = reaches_out
@@ -86,6 +97,14 @@ class Monitor:
             report=report,
         )
         self._history = RollUp(database)
+        self._following_up = PacedJob(
+            self._scheduler,
+            "blind-windows",
+            self._follow_up,
+            longest=FOLLOW_UP,
+            clock=clock,
+            report=report,
+        )
         self._rolling_up = PacedJob(
             self._scheduler,
             "roll-up",
@@ -98,6 +117,7 @@ class Monitor:
         # Digests first: what is held since before a stop then goes out in them.
         self._jobs = (
             self._digests,
+            self._following_up,
             self._notice,
             self._tell,
             self._rolling_up,
@@ -120,6 +140,15 @@ class Monitor:
         self._notice.ring()
         self._tell.ring()
 
+    def noticed(self, window: BlindWindow | None) -> None:
+        """A blind window has ended, or the first proof is there (None): now silence can be judged."""
+        if window is not None and window.cause.moved_clock:
+            # What a job waits for may be hours away by the clock as it is now.
+            for job in self._jobs:
+                job.ring()
+        else:
+            self.ring()
+
     def ring_tell(self) -> None:
         """A delivery was added, or a sender became free."""
         self._tell.ring()
@@ -137,7 +166,11 @@ class Monitor:
         # One look at an index while nothing is due; no write transaction, so no disk is touched.
         earliest = next_check(self._database)
         while earliest is not None and earliest <= self._clock():
-            swept = detect_missed(self._database, now=self._clock(), base_url=self._base_url)
+            proven = self._proven_until(earliest)
+            if proven is None or proven < earliest:
+                # Silence that nobody could have broken is no evidence. Ask again in a moment.
+                return self._clock() + UNPROVEN
+            swept = detect_missed(self._database, now=proven, base_url=self._base_url)
             now = self._clock()
             self._metrics.noticed((now - one).total_seconds() for one in swept.deadlines)
             if swept.alerts_added:
@@ -158,6 +191,14 @@ class Monitor:
         if added:
             self._tell.ring()
         return next_storm_digest(self._database)
+
+    def _follow_up(self) -> datetime | None:
+        now = self._clock()
+        if settle_clock(self._database, now=now):
+            self.ring()
+        if tell_blind_windows(self._database, now=now, base_url=self._base_url):
+            self._tell.ring()
+        return None
 
     def _keep_house(self) -> datetime | None:
         now = self._clock()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from heartbeat_central.domain.errors import StorageUnavailable
 
@@ -15,6 +15,20 @@ SHORTEST = timedelta(milliseconds=20)
 """Between two runs that nobody rang for: what is due may be held by another node for a moment."""
 
 log = structlog.get_logger(__name__)
+
+
+class _AfterNow(BaseTrigger):  # type: ignore[misc]
+    """Fires a while after now, whatever was before.
+
+    APScheduler's own interval counts from the last run on: a clock that is set forward by years would
+    have it list every second that was left out.
+    """
+
+    def __init__(self, wait: timedelta) -> None:
+        self._wait = wait
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return now + self._wait
 
 
 class PacedJob:
@@ -48,7 +62,7 @@ class PacedJob:
         """Put the job on the scheduler, to run at once."""
         self._scheduler.add_job(
             self._run,
-            IntervalTrigger(seconds=self._longest.total_seconds()),
+            _AfterNow(self._longest),
             id=self._name,
             next_run_time=self._clock(),
             coalesce=True,

@@ -14,12 +14,19 @@ from heartbeat_central.storage.engine import Database
 
 LONGEST_SILENCE = timedelta(seconds=30)
 """A job of the monitor that has not succeeded for so long is not healthy; they run every second."""
+LONGEST_BLINDNESS = timedelta(seconds=10)
+"""Heartbeats that can't be stored are lost: this is told sooner."""
 
-_JOBS = {"detector": "notice", "outbox": "tell"}
-"""The part that /health names, and the monitor's job that keeps it alive."""
+_JOBS = {
+    "ingest": (Work.RECORD, "ingest", LONGEST_BLINDNESS),
+    "detector": (Work.MONITOR, "notice", LONGEST_SILENCE),
+    "outbox": (Work.MONITOR, "tell", LONGEST_SILENCE),
+}
+"""The part that /health names, whose work it is, what keeps it alive, and how long it may be silent."""
 
 _PUBLIC = {
     "database": "does not answer; the log tells why",
+    "ingest": "has not stored a heartbeat of its own lately; the log tells why",
     "detector": "has not looked for silent applications lately; the log tells why",
     "outbox": "has not looked for alerts to send lately; the log tells why",
 }
@@ -106,10 +113,10 @@ class Health:
 def check_health(
     database: Database, vitals: Vitals, *, now: datetime, does: Collection[Work] = EVERYTHING
 ) -> Health:
-    """Return the health of the database and of the jobs of a process that `does` this work."""
+    """Return the health of the database, and of what a process that `does` this work keeps alive."""
     parts = {"database": _database(database, now)}
-    for name, job in _JOBS.items():
-        parts[name] = _job(vitals, job, now) if Work.MONITOR in does else _elsewhere(Work.MONITOR)
+    for name, (work, job, longest) in _JOBS.items():
+        parts[name] = _job(vitals, job, now, longest) if work in does else _elsewhere(work)
     return Health(parts)
 
 
@@ -121,11 +128,12 @@ def _database(database: Database, now: datetime) -> Part:
     return Part(status=PartStatus.OK, last_ok=now)
 
 
-def _job(vitals: Vitals, job: str, now: datetime) -> Part:
+def _job(vitals: Vitals, job: str, now: datetime, longest: timedelta) -> Part:
     last_ok, problem = vitals.of(job)
     if last_ok is None:
         return Part(status=PartStatus.FAILING, detail=problem or "has not run yet")
-    if now - last_ok > LONGEST_SILENCE:
+    # What succeeded at a time that is still to come did so before the clock was set back.
+    if abs(now - last_ok) > longest:
         return Part(
             status=PartStatus.FAILING, detail=problem or "has not run lately", last_ok=last_ok
         )

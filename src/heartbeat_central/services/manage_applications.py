@@ -12,11 +12,12 @@ from heartbeat_central.domain.application import (
     ApplicationSettings,
     settings_from,
 )
+from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindows
 from heartbeat_central.domain.errors import FieldError, Invalid
 from heartbeat_central.domain.schedule import as_json, calendar_schedule
 from heartbeat_central.domain.state import Decision, Shown, State, Stopped
 from heartbeat_central.domain.view import ApplicationView, application_view
-from heartbeat_central.storage import applications, incidents, states
+from heartbeat_central.storage import applications, blind_windows, incidents, states
 from heartbeat_central.storage.engine import Connection, Database
 
 Channels = Sequence[int] | Literal["*"]
@@ -81,7 +82,8 @@ def get_application(
     with database.read() as connection:
         application = applications.find(connection, project_id, ref)
         state = states.load_many(connection, [application.id])[application.id]
-    return application_view(application, state, now=now, base_url=base_url)
+        windows = _windows(connection, [state])
+    return application_view(application, state, now=now, base_url=base_url, windows=windows)
 
 
 def list_applications(
@@ -113,8 +115,9 @@ def list_applications(
                 statuses=_stored_statuses(status),
             )
             loaded = states.load_many(connection, [application.id for application in page])
+            windows = _windows(connection, loaded.values())
             views = (
-                application_view(one, loaded[one.id], now=now, base_url=base_url)
+                application_view(one, loaded[one.id], now=now, base_url=base_url, windows=windows)
                 for one in page
                 if one.id in loaded
             )
@@ -184,7 +187,8 @@ def change_application(
             decision = _switched(settings, state, changes["is_active"], now)
             state = _save(connection, before.id, decision)
         after = applications.load(connection, before.id)
-    return application_view(after, state, now=now, base_url=base_url)
+        windows = _windows(connection, [state])
+    return application_view(after, state, now=now, base_url=base_url, windows=windows)
 
 
 def pause_application(
@@ -287,6 +291,12 @@ def _switched(
     if state.status is machine.Status.PAUSED:
         return Decision(state)
     return machine.on_pause(state, now=now)
+
+
+def _windows(connection: Connection, loaded: Collection[State]) -> BlindWindows:
+    if not loaded:
+        return NO_WINDOWS
+    return blind_windows.since(connection, min(map(machine.silent_since, loaded)))
 
 
 def _save(connection: Connection, application_id: int, decision: Decision) -> State:

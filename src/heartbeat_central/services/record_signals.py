@@ -33,6 +33,8 @@ class Outcome(Enum):
     """There is no such application. Nothing is stored."""
     FAILED = "failed"
     """This signal alone could not be stored; the rest of its batch was."""
+    PROOF = "proof"
+    """A self-beat of this process: no heartbeat of anybody's. The last of all, for it isn't counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from heartbeat_central.domain.alert import Alert, AlertKind
+from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindows
 from heartbeat_central.domain.incident import Incident
 from heartbeat_central.domain.state import Recovered, State, Stopped, Transition, WentDown
 from heartbeat_central.domain.view import application_view
@@ -28,6 +29,8 @@ class Change:
     before: State
     after: State
     transition: Transition
+    windows: BlindWindows = NO_WINDOWS
+    """The blind ones that its deadline depends on."""
 
 
 def save_transitions(
@@ -75,7 +78,11 @@ def _save(
             Alert(
                 kind=_kind(change),
                 application=application_view(
-                    loaded[change.application_id], change.after, now=now, base_url=base_url
+                    loaded[change.application_id],
+                    change.after,
+                    now=now,
+                    base_url=base_url,
+                    windows=change.windows,
                 ),
                 incident=about.get(change.application_id),
                 dashboard_url=f"{base_url}/applications/{change.application_id}",

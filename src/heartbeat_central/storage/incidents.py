@@ -93,6 +93,16 @@ def load_many(connection: Connection, incident_ids: Sequence[int]) -> list[Incid
     return [to_incident(row) for row in rows]
 
 
+def open_of(connection: Connection, application_ids: Sequence[int]) -> dict[int, Incident]:
+    """Return the open incidents of these applications, by application."""
+    rows = connection.execute(
+        select(incidents).where(
+            incidents.c.application_id.in_(application_ids), incidents.c.closed_at.is_(None)
+        )
+    )
+    return {row.application_id: to_incident(row) for row in rows}
+
+
 def find(connection: Connection, project_id: int, incident_id: int) -> Incident:
     """Return the project's incident with this id. Raises NotFound."""
     row = connection.execute(

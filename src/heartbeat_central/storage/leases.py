@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -297,6 +297,23 @@ def release(connection: Connection, claimed: Claimed, *, now: datetime) -> None:
         .where(deliveries.c.id == claimed.id, deliveries.c.attempt == claimed.attempt)
         .values(due_at=now, leased_until=None)
     )
+
+
+def set_back(connection: Connection, *, now: datetime, by: timedelta) -> None:
+    """Move what waits for a time that is still to come as far back as the clock was set."""
+    waiting = connection.execute(
+        select(deliveries.c.id, deliveries.c.due_at, deliveries.c.leased_until)
+        .where(deliveries.c.status == DeliveryStatus.PENDING.value, deliveries.c.due_at > now)
+        .order_by(deliveries.c.id)
+        .with_for_update()
+    ).all()
+    for row in waiting:
+        leased_until = None if row.leased_until is None else max(row.leased_until - by, now)
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == row.id)
+            .values(due_at=max(row.due_at - by, now), leased_until=leased_until)
+        )
 
 
 def _claimed(row: Row[Any], now: datetime) -> Claimed:

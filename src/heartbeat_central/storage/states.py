@@ -13,8 +13,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    and_,
     bindparam,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -31,7 +33,7 @@ from heartbeat_central.domain.schedule import (
 )
 from heartbeat_central.domain.state import State, Status
 from heartbeat_central.storage.tables import application_states as states
-from heartbeat_central.storage.tables import applications
+from heartbeat_central.storage.tables import applications, incidents
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,33 @@ def lock_due(connection: Connection, *, now: datetime, most: int) -> list[Watche
 def earliest_check(connection: Connection) -> datetime | None:
     """Return when the next application must be judged; None when nothing awaits a check."""
     return connection.execute(select(func.min(states.c.check_at))).scalar()
+
+
+def make_due(connection: Connection, *, now: datetime, after_id: int, most: int) -> int | None:
+    """Make the checks due of the next `most` applications after this id; return the last id of them.
+
+    None: there is none after it.
+    """
+    page = (
+        select(states.c.application_id)
+        .where(states.c.application_id > after_id)
+        .order_by(states.c.application_id)
+        .limit(most)
+        .subquery()
+    )
+    last = connection.execute(select(func.max(page.c.application_id))).scalar()
+    if last is None:
+        return None
+    connection.execute(
+        update(states)
+        .where(
+            states.c.application_id > after_id,
+            states.c.application_id <= last,
+            states.c.check_at > now,
+        )
+        .values(check_at=now)
+    )
+    return int(last)
 
 
 def insert_state(connection: Connection, application_id: int, state: State) -> None:
@@ -191,6 +220,34 @@ def _seconds_before(
     if connection.dialect.name == "sqlite":
         return moment.op("-", return_type=BigInteger())(seconds * 1_000_000)
     return moment - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def unheard_since(
+    connection: Connection, moment: datetime, *, after_id: int, most: int
+) -> list[Watched]:
+    """Return up to `most` watched applications not heard from since `moment`, in the order of ids.
+
+    With those that went down since. Those that rest, or were down by then, are left out.
+    """
+    went_down = exists().where(
+        incidents.c.application_id == states.c.application_id,
+        incidents.c.closed_at.is_(None),
+        incidents.c.opened_at >= moment,
+    )
+    query = (
+        _WATCHED.where(
+            states.c.application_id > after_id,
+            states.c.armed_at < moment,
+            or_(states.c.last_heartbeat_at.is_(None), states.c.last_heartbeat_at < moment),
+            or_(
+                states.c.check_at.is_not(None),
+                and_(states.c.status == Status.DOWN.value, went_down),
+            ),
+        )
+        .order_by(states.c.application_id)
+        .limit(most)
+    )
+    return [_watched(row) for row in connection.execute(query)]
 
 
 def fingerprint(connection: Connection, project_id: int) -> tuple[Any, ...]:

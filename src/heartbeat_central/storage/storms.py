@@ -189,6 +189,11 @@ def due(connection: Connection, now: datetime) -> list[int]:
     )
 
 
+def make_due(connection: Connection, now: datetime) -> None:
+    """Have told now what waits for a time that is still to come: the clock was set back."""
+    connection.execute(update(storms).where(storms.c.digest_at > now).values(digest_at=now))
+
+
 def delete_older_than(connection: Connection, moment: datetime, *, most: int) -> int:
     """Delete up to `most` storms whose last outage began before `moment` and that hold nothing."""
     over = (

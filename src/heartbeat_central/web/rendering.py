@@ -93,4 +93,5 @@ _REASONS = {
     "missed": "No heartbeat came",
     "failed": "The application reported a failure",
     "unfinished": "A run started and did not finish",
+    "unverified": "Not heard from; Heartbeat Central was interrupted too",
 }

@@ -14,6 +14,14 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def report_to(vitals: Vitals, job: str, at: datetime, problem: str | None) -> None:
+    """Note how a run of a job ended; `problem` is None when it ended well."""
+    if problem is None:
+        vitals.ok(job, at)
+    else:
+        vitals.failed(job, problem)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What several parts of the service share."""

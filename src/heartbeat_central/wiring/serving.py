@@ -3,15 +3,14 @@
 import importlib
 import socket
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from functools import partial
 
 import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.work import EVERYTHING, Work
 from heartbeat_central.ingest import server
-from heartbeat_central.ingest.batcher import Batcher
-from heartbeat_central.ingest.clients import ClientAddress
-from heartbeat_central.ingest.edge import Edge
 from heartbeat_central.ingest.elsewhere import Elsewhere
 from heartbeat_central.ingest.lifespan import Lifespan
 from heartbeat_central.ingest.probes import Probes
@@ -19,11 +18,9 @@ from heartbeat_central.ingest.responses import AsgiApp
 from heartbeat_central.metrics import Figure, Shared
 from heartbeat_central.services.check_health import check_health
 from heartbeat_central.services.count_all import count_all
-from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.settings import Settings
-from heartbeat_central.storage.engine import open_database
-from heartbeat_central.storage.touches import open_touch_store
 from heartbeat_central.wiring.parts import Parts, build, clock
+from heartbeat_central.wiring.receiving import Receiving, proven_elsewhere
 
 log = structlog.get_logger(__name__)
 
@@ -58,28 +55,39 @@ def preload(does: Collection[Work]) -> None:
 
 
 def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
-    """Return the application of this process, the monitor started, and what to call before it stops."""
+    """Return the application of this process, the monitor started, and what to call before it ends."""
     stops: list[Call] = [parts.database.close]
-    stopping: list[Call] = []
+    before_stop: list[Call] = []
     doorbell: Call = _nobody
+    proven_until: Callable[[datetime], datetime | None] = partial(proven_elsewhere, parts.database)
+    receiving = None
     live: AsgiApp
     rest: AsgiApp
+    if Work.RECORD in does or Work.WEB in does:
+        # A heartbeat that is sent to the pages by mistake is recorded: a wrong route loses nothing.
+        receiving = Receiving(parts, proves=Work.RECORD in does)
+        stops.insert(0, receiving.close)
+        before_stop.append(receiving.stop)
+        if Work.RECORD in does:
+            proven_until = receiving.proven_until
     if Work.WEB in does or Work.MONITOR in does:
         from heartbeat_central.wiring import telling
 
         sender = telling.build_sender(parts.settings, parts.database)
     if Work.MONITOR in does:
-        monitor = telling.build_monitor(parts, sender)
+        monitor = telling.build_monitor(parts, sender, proven_until)
         monitor.start()
         doorbell = monitor.ring
-        stopping.append(monitor.begin_to_stop)
+        before_stop.append(monitor.begin_to_stop)
+        if receiving is not None:
+            receiving.on_news = monitor.noticed
         stops.insert(0, monitor.stop)
     if Work.WEB in does:
         from heartbeat_central.wiring import pages
 
         streams = pages.build_live(parts)
-        stopping.append(streams.close)
         live = streams
+        before_stop.append(streams.close)
         rest = pages.build_pages(parts, sender, doorbell)
     else:
         (only,) = does
@@ -89,38 +97,10 @@ def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
         measure=lambda: parts.metrics.as_text(_figures(parts, does)),
         rest=rest,
     )
-    # A heartbeat that was sent to the pages by mistake is recorded: a wrong route loses nothing.
-    if Work.RECORD in does or Work.WEB in does:
-        app: AsgiApp = _edge(parts, doorbell, live=live, rest=rest, stops=stops)
-    else:
-        app = Lifespan(rest, on_stop=lambda: _all(stops))
-    return app, lambda: _all(stopping)
-
-
-def _edge(parts: Parts, doorbell: Call, *, live: AsgiApp, rest: AsgiApp, stops: list[Call]) -> Edge:
-    # A connection of its own on PostgreSQL: busy pages and senders must not make heartbeats wait.
-    # SQLite has one writer, so that there they share one lock instead.
-    database = parts.database
-    if database.dialect == "postgresql":
-        database = open_database(parts.settings.database_url, pool_size=1)
-        stops.append(database.close)
-    touches = open_touch_store(database)
-    stops.insert(0, touches.close)
-    recorder = Recorder(database, touches, base_url=parts.settings.base_url)
-    batcher = Batcher(
-        lambda signals: recorder.record(signals, now=clock()),
-        on_wake=doorbell,
-        metrics=parts.metrics,
-    )
-    return Edge(
-        batcher=batcher,
-        clock=clock,
-        body_limit=parts.settings.body_limit,
-        client_address=ClientAddress(parts.settings.trusted_proxies),
-        live=live,
-        rest=rest,
-        on_stop=lambda: _all(stops),
-    )
+    end, stop = partial(_all, before_stop), partial(_all, stops)
+    if receiving is None:
+        return Lifespan(rest, on_stop=stop), end
+    return receiving.edge(doorbell, live=live, rest=rest, on_stop=stop), end
 
 
 def _figures(parts: Parts, does: Collection[Work]) -> Sequence[Figure]:

@@ -1,19 +1,19 @@
 """What notices and tells."""
 
-from datetime import datetime
+from functools import partial
 
 from pydantic import SecretStr
 
 from heartbeat_central.alerts.base import Outbound, SmtpDefaults, TwilioDefaults
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import build_registry
-from heartbeat_central.monitor.jobs import Monitor
+from heartbeat_central.monitor.jobs import Monitor, ProvenUntil
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.reach_out import reach_check
 from heartbeat_central.settings import Settings, resolve_secret_key
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.secrets import SecretBox
-from heartbeat_central.wiring.parts import Parts, clock
+from heartbeat_central.wiring.parts import Parts, clock, report_to
 
 
 def build_sender(settings: Settings, database: Database) -> Sender:
@@ -22,24 +22,18 @@ def build_sender(settings: Settings, database: Database) -> Sender:
     return Sender(database, build_registry(), box, _outbound(settings))
 
 
-def build_monitor(parts: Parts, sender: Sender) -> Monitor:
+def build_monitor(parts: Parts, sender: Sender, proven_until: ProvenUntil) -> Monitor:
     """Return the monitor, not yet started."""
-
-    def report(job: str, at: datetime, problem: str | None) -> None:
-        if problem is None:
-            parts.vitals.ok(job, at)
-        else:
-            parts.vitals.failed(job, problem)
-
     return Monitor(
         database=parts.database,
         sender=sender,
         clock=clock,
+        proven_until=proven_until,
         base_url=parts.settings.base_url,
         check_interval=parts.settings.check_interval,
         retention_days=parts.settings.retention_days,
         reaches_out=reach_check(sender.outbound.operator_http, parts.settings.reach_check_url),
-        report=report,
+        report=partial(report_to, parts.vitals),
         metrics=parts.metrics,
     )
 

@@ -177,9 +177,15 @@ def test_each_does_its_part_and_together_they_do_it_all(split: dict[Work, Servic
         assert json.loads(receiver.requests[1].body)["event"] == "up"
 
     well, elsewhere = "ok", "elsewhere"
-    assert health(record) == {"database": well, "detector": elsewhere, "outbox": elsewhere}
-    assert health(web) == {"database": well, "detector": elsewhere, "outbox": elsewhere}
-    assert health(monitor) == {"database": well, "detector": well, "outbox": well}
+    others = {"detector": elsewhere, "outbox": elsewhere}
+    assert health(record) == {"database": well, "ingest": well, **others}
+    assert health(web) == {"database": well, "ingest": elsewhere, **others}
+    assert health(monitor) == {
+        "database": well,
+        "ingest": elsewhere,
+        "detector": well,
+        "outbox": well,
+    }
     assert status(record, "GET", "/sign-in") == 421
     assert status(record, "GET", "/api/applications") == 421
     assert status(monitor, "GET", "/sign-in") == 421

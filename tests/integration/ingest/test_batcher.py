@@ -50,7 +50,12 @@ async def running(
     store: Store, rings: list[int] | None = None, metrics: Metrics | None = None
 ) -> Batcher:
     heard = rings if rings is not None else []
-    batcher = Batcher(store, on_wake=lambda: heard.append(1), metrics=metrics or Metrics())
+    batcher = Batcher(
+        store,
+        on_wake=lambda: heard.append(1),
+        on_refused=lambda: None,
+        metrics=metrics or Metrics(),
+    )
     batcher.start()
     return batcher
 

@@ -12,6 +12,7 @@ from tests.support.world import START, World, at
 
 def working() -> Vitals:
     vitals = Vitals()
+    vitals.ok("ingest", START)
     vitals.ok("notice", START)
     vitals.ok("tell", START)
     return vitals
@@ -21,15 +22,28 @@ def test_is_well_when_every_part_has_worked_lately(world: World) -> None:
     assert check_health(world.database, working(), now=at(5)).ok
 
 
-@pytest.mark.parametrize(("job", "part"), [("notice", "detector"), ("tell", "outbox")])
+JOBS = {"ingest": "ingest", "notice": "detector", "tell": "outbox"}
+
+
+@pytest.mark.parametrize(("job", "part"), JOBS.items())
 def test_names_the_part_that_has_stopped(world: World, job: str, part: str) -> None:
     vitals = working()
-    vitals.ok("tell" if job == "notice" else "notice", at(60))
+    for other in JOBS.keys() - {job}:
+        vitals.ok(other, at(60))
     vitals.failed(job, "a bug")
     health = check_health(world.database, vitals, now=at(61))
     assert [name for name, found in health.parts.items() if not found.ok] == [part]
     assert health.parts[part].detail == "a bug"
     assert health.as_json()["status"] == "unhealthy"
+
+
+def test_lost_heartbeats_are_told_sooner_than_a_late_alert(world: World) -> None:
+    health = check_health(world.database, working(), now=at(11))
+    assert [name for name, found in health.parts.items() if not found.ok] == ["ingest"]
+
+
+def test_success_at_a_time_still_to_come_was_before_the_clock_was_set_back(world: World) -> None:
+    assert not check_health(world.database, working(), now=at(-3600)).ok
 
 
 def test_is_not_well_before_the_first_run(world: World) -> None:
@@ -43,13 +57,25 @@ def test_names_an_absent_database(tmp_path: Path) -> None:
     nowhere.close()
 
 
-@pytest.mark.parametrize("work", [Work.RECORD, Work.WEB])
-def test_does_not_judge_what_other_processes_do(world: World, work: Work) -> None:
-    health = check_health(world.database, Vitals(), now=START, does={work})
+@pytest.mark.parametrize(
+    ("work", "elsewhere"),
+    [
+        (Work.RECORD, {"detector": Work.MONITOR, "outbox": Work.MONITOR}),
+        (Work.WEB, {"ingest": Work.RECORD, "detector": Work.MONITOR, "outbox": Work.MONITOR}),
+        (Work.MONITOR, {"ingest": Work.RECORD}),
+    ],
+)
+def test_does_not_judge_what_other_processes_do(
+    world: World, work: Work, elsewhere: dict[str, Work]
+) -> None:
+    health = check_health(world.database, working(), now=START, does={work})
     assert health.ok
-    for name in ("detector", "outbox"):
-        assert health.parts[name].status is PartStatus.ELSEWHERE
-        assert "--only monitor" in str(health.parts[name].detail)
+    found = {
+        name: part for name, part in health.parts.items() if part.status is PartStatus.ELSEWHERE
+    }
+    assert found.keys() == elsewhere.keys()
+    for name, whose in elsewhere.items():
+        assert f"--only {whose}" in str(found[name].detail)
 
 
 def test_tells_the_public_no_reasons(world: World) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeat_central.domain import state as machine
+from heartbeat_central.domain.blind_window import BlindWindow, BlindWindows, Cause, Span
 from heartbeat_central.domain.incident import Reason
 from heartbeat_central.domain.schedule import CronSchedule, IntervalSchedule, Timing
 from heartbeat_central.domain.signal import Signal, SignalKind
@@ -241,6 +242,73 @@ def test_a_run_of_more_than_three_days_has_no_duration() -> None:
     decision = machine.on_signal(timing, running, signal(seconds=73 * 3600))
     assert decision.duration is None
     assert decision.state.started_at is None
+
+
+# --- blind windows ---------------------------------------------------------------------------
+
+
+def blind(start: float, end: float) -> BlindWindows:
+    window = BlindWindow(started_at=at(start), ended_at=at(end), cause=Cause.STOPPED)
+    return BlindWindows([window])
+
+
+def test_a_heartbeat_that_a_blind_window_may_have_swallowed_is_excused() -> None:
+    timing = every(60, grace=10)
+    decision = machine.on_clock(timing, up(timing), now=at(80), windows=blind(58, 75))
+    assert decision.transition is None
+    assert decision.state.check_at == at(75 + 70)
+    assert decision.excused == (Span(at(0), at(70)),)
+
+
+def test_nothing_is_excused_before_the_deadline() -> None:
+    timing = every(60, grace=10)
+    decision = machine.on_clock(timing, up(timing), now=at(65), windows=blind(20, 25))
+    assert decision.state.check_at == at(25 + 70)
+    assert decision.excused == ()
+
+
+def test_the_incident_opens_at_the_deadline_that_counted() -> None:
+    timing = every(60, grace=10)
+    decision = machine.on_clock(timing, up(timing), now=at(500), windows=blind(58, 75))
+    assert decision.transition == WentDown(at(145), Reason.MISSED)
+
+
+def test_a_run_whose_finish_may_be_lost_is_not_told_as_unfinished() -> None:
+    timing = every(3600, grace=60)
+    running = machine.on_signal(timing, up(timing), signal(SignalKind.START, 100)).state
+    assert machine.silent_since(running) == NOON
+    assert machine.on_clock(timing, running, now=at(200), windows=blind(150, 155)).excused
+
+
+def test_names_the_windows_in_which_a_heartbeat_may_have_been_lost() -> None:
+    timing, windows = every(60, grace=10), blind(58, 75)
+    assert len(machine.may_have_lost(timing, up(timing), windows)) == 1
+    assert machine.may_have_lost(timing, up(timing, last=80), windows) == []
+    paused = machine.on_pause(up(timing), now=at(80)).state
+    assert machine.may_have_lost(timing, paused, windows) == []
+
+
+def test_windows_matter_since_the_last_heartbeat_or_an_earlier_start() -> None:
+    timing = every(3600, grace=60)
+    running = machine.on_signal(timing, up(timing), signal(SignalKind.START, 100, rid=RUN)).state
+    other = machine.on_signal(timing, running, signal(seconds=150, rid=OTHER_RUN)).state
+    assert machine.silent_since(other) == at(100)
+    assert machine.silent_since(up(timing, last=30)) == at(30)
+
+
+@pytest.mark.parametrize("kind", [SignalKind.SUCCESS, SignalKind.START])
+def test_what_lies_ahead_counts_as_now_once_a_clock_was_set_back(kind: SignalKind) -> None:
+    timing = every(60, grace=10)
+    state = machine.on_signal(timing, up(timing, last=3600), signal(kind, 3610)).state
+    decision = machine.on_clock(timing, state, now=at(20))
+    assert machine.deadline(timing, decision.state) == at(20 + (70 if kind == 0 else 10))
+    assert decision.state.check_at == machine.deadline(timing, decision.state)
+    assert machine.on_clock(timing, decision.state, now=at(91)).state.status is Status.DOWN
+
+
+def test_a_resumed_application_too_counts_from_now_once_a_clock_was_set_back() -> None:
+    state = State(status=Status.NEW, armed_at=at(3600), check_at=at(3660))
+    assert machine.on_clock(every(60), state, now=at(20)).state.check_at == at(80)
 
 
 # --- people ----------------------------------------------------------------------------------
