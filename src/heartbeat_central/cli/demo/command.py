@@ -10,8 +10,14 @@ import click
 @click.option(
     "--seconds", type=click.FloatRange(min=1), help="End after this time instead of at Ctrl-C."
 )
-def demo(port: int | None, seconds: float | None) -> None:
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.1, max=4),
+    default=1.0,
+    help="Play everything this many times as fast.",
+)
+def demo(port: int | None, seconds: float | None, speed: float) -> None:
     """Start a throw-away instance with simulated applications, and show the alerts they cause."""
     from heartbeat_central.cli.demo.show import run_demo
 
-    run_demo(port=port, seconds=seconds)
+    run_demo(port=port, seconds=seconds, speed=speed)

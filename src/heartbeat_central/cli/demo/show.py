@@ -24,9 +24,10 @@ FAVOURITE_PORT = 5000
 _STYLES = {"down": "bold red", "up": "bold green"}
 
 
-def run_demo(*, port: int | None, seconds: float | None) -> None:
+def run_demo(*, port: int | None, seconds: float | None, speed: float = 1) -> None:
     """Run until Ctrl-C, SIGTERM or `seconds` have passed. Raises CommandFailed, CannotListen."""
     console = Console(highlight=False)
+    cast = [actor.at_speed(speed) for actor in CAST]
     if port is None:
         port = free_port("127.0.0.1", FAVOURITE_PORT)
         if port != FAVOURITE_PORT:
@@ -41,9 +42,9 @@ def run_demo(*, port: int | None, seconds: float | None) -> None:
         ):
             console.print("Starting a throw-away instance …")
             with running_instance(Path(folder), port) as instance:
-                urls = _register(instance, receiver)
-                _introduce(console, instance)
-                _play(instance, urls, seconds)
+                urls = _register(instance, receiver, cast)
+                _introduce(console, instance, cast)
+                _play(instance, cast, urls, seconds)
     except KeyboardInterrupt:
         pass
     finally:
@@ -51,7 +52,7 @@ def run_demo(*, port: int | None, seconds: float | None) -> None:
     console.print("\nStopped. Nothing is left behind.")
 
 
-def _register(instance: Instance, receiver: AlertReceiver) -> list[str]:
+def _register(instance: Instance, receiver: AlertReceiver, cast: Sequence[Actor]) -> list[str]:
     """Register a webhook channel and the cast; return the heartbeat URLs in the cast's order."""
     api = ApiClient(instance.base_url, instance.create_api_key())
     channel = api.post(
@@ -59,7 +60,7 @@ def _register(instance: Instance, receiver: AlertReceiver) -> list[str]:
         {"name": "This terminal", "type": "webhook", "config": {"url": receiver.url}},
     )
     urls = []
-    for actor in CAST:
+    for actor in cast:
         made = api.post(
             "/api/applications",
             {
@@ -77,11 +78,11 @@ def _register(instance: Instance, receiver: AlertReceiver) -> list[str]:
     return urls
 
 
-def _introduce(console: Console, instance: Instance) -> None:
+def _introduce(console: Console, instance: Instance, cast: Sequence[Actor]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("application", "every", "grace", "what will happen"):
         table.add_column(column)
-    for actor in CAST:
+    for actor in cast:
         table.add_row(actor.name, f"{actor.interval} s", f"{actor.grace} s", actor.plot)
     console.print(table)
     console.print()
@@ -91,11 +92,13 @@ def _introduce(console: Console, instance: Instance) -> None:
     console.print("\nAlerts appear below as a webhook receives them. Ctrl-C ends the demo.\n")
 
 
-def _play(instance: Instance, urls: Sequence[str], seconds: float | None) -> None:
+def _play(
+    instance: Instance, cast: Sequence[Actor], urls: Sequence[str], seconds: float | None
+) -> None:
     started = time.monotonic()
     ends = None if seconds is None else started + seconds
-    queue = _first_calls(CAST)
-    with ThreadPoolExecutor(len(CAST), thread_name_prefix="demo") as pool:
+    queue = _first_calls(cast)
+    with ThreadPoolExecutor(len(cast), thread_name_prefix="demo") as pool:
         while ends is None or time.monotonic() < ends:
             instance.ensure_running()
             passed = time.monotonic() - started
