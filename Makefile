@@ -11,13 +11,16 @@ LOCK := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3
 	--custom-compile-command "make lock" --quiet $(LOCK_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check lint format types imports deps rules docs soak bench lock clean
+.PHONY: help run demo dev test check lint format types imports deps rules docs soak bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed-run ## Install what is needed and serve http://localhost:5000
 	@exec $(PY) app.py
+
+demo: $(VENV)/.installed-run ## Show it work within a minute: a throw-away instance, nothing to set up
+	@exec $(PY) app.py demo
 
 dev: $(VENV)/.installed-dev ## Install what working on the project needs
 

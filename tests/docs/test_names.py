@@ -155,3 +155,13 @@ def test_endpoints_are_there(page: Path, endpoints: list[re.Pattern[str]]) -> No
     for path in ENDPOINT.findall(code(page.read_text("utf-8"))):
         plain = path.partition("?")[0].removesuffix("/*").removesuffix("/…")
         assert any(known.fullmatch(plain) for known in endpoints), f"{path} is not answered"
+
+
+def test_the_tutorial_calls_everything_as_the_pages_do() -> None:
+    folder = ROOT / "src/heartbeat_central/web"
+    shown = "".join(path.read_text("utf-8") for path in folder.rglob("*.html"))
+    shown += (folder / "rendering.py").read_text("utf-8")
+    page = (ROOT / "docs/tutorial/first-heartbeat.md").read_text("utf-8")
+    named = {" ".join(name.split()) for name in re.findall(r"\*\*(.+?)\*\*", page, re.S)}
+    assert len(named) > 10
+    assert [name for name in named if name not in shown] == []

@@ -64,7 +64,7 @@ def test_shows_last_heartbeat_next_expected_and_schedule(ada: Visitor, site: Sit
     site.beat(application, ago=65)
     row = ada.get("/").one("#applications tbody tr")
     cells = [" ".join(cell.get_text().split()) for cell in row.select("td")]
-    assert cells[2:] == ["1 min ago", "in 3 min", "every 5 min + 10 min"]
+    assert cells[2:] == ["1 min ago", "in 3 min", "every 5 min + 10 min grace"]
     last, following = (one["datetime"] for one in row.select("td > time"))
     assert last < following
 
