@@ -1,6 +1,7 @@
 """`heartbeat-central serve`: the service itself, or a part of it."""
 
 import gc
+import signal
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port, instead of PORT.")
 def serve(workers: int, only: str | None, host: str | None, port: int | None) -> None:
     """Record heartbeats, notice the missing ones, tell people, and serve the pages and the API."""
+    # The first process of a container ignores a signal that nobody handles, and until the server runs
+    # nobody would.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
     from heartbeat_central.logs import configure_logging
 
     settings = load_settings()

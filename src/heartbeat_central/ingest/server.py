@@ -5,7 +5,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 import structlog
@@ -30,6 +31,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, on_stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_stopping = on_stopping
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals that end the service, from here on: what they ask for is done by then.
+
+        uvicorn's own would raise them again at the end, and we would end with a bad status.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
@@ -67,9 +78,6 @@ def run(
     It listens on `sockets` when they are given, else on `host` and `port`.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # uvicorn raises the signal again once it has drained; by then all is done and we just return.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
         host=host,

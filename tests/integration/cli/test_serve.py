@@ -106,6 +106,23 @@ def test_app_py_takes_the_options_of_serve(on_sqlite: CommandLine) -> None:
         assert words in done.stderr
 
 
+def test_it_can_be_ended_before_it_serves(on_sqlite: CommandLine) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "serve"],
+        cwd=on_sqlite.folder,
+        env=on_sqlite.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        while "service_starting" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_app_py_says_what_to_install(on_sqlite: CommandLine) -> None:
     # -S leaves out all that is installed, as in an environment that is still empty.
     done = subprocess.run(
