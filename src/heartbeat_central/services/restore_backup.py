@@ -99,7 +99,7 @@ def restore_backup(
             on_progress(stream.tell())
         if reader.trailer != contents.trailer:
             raise BackupRefused("the file was changed while it was read")
-        loader.finish(contents.days)
+        loader.finish(contents.days, as_of=contents.header.created_at)
 
 
 def _refuse_others(loader: Loader) -> None:

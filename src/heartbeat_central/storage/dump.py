@@ -80,7 +80,7 @@ class Snapshot:
                 " OR oid IN (SELECT relid FROM pg_partition_tree(CAST(:name AS regclass)))"
             )
             found = self._connection.execute(query, {"name": section.table}).scalar_one()
-        elif "id" in section.columns:
+        elif section.columns.get("id") is ColumnType.INTEGER:
             ids = select(func.coalesce(func.max(table.c.id) - func.min(table.c.id) + 1, 0))
             found = self._connection.execute(ids).scalar_one()
         else:

@@ -7,7 +7,7 @@ migrations: a backup of any age goes the way that a running database of that age
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from heartbeat_central.domain.backup import ColumnType, Row, Section
 from heartbeat_central.domain.errors import BackupRefused, StorageUnavailable
-from heartbeat_central.storage import migrate, partitions
+from heartbeat_central.storage import migrate, nodes, partitions
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.tables import (
     api_keys,
@@ -148,11 +148,12 @@ class Loader:
                     [dict(zip(names, row, strict=True)) for row in rows],
                 )
 
-    def finish(self, days: Collection[date]) -> None:
-        """Bring the tables up to date, once all rows are in."""
+    def finish(self, days: Collection[date], *, as_of: datetime) -> None:
+        """Bring the tables up to date, once all rows are in. `as_of`: when the backup was made."""
         self._end_table()
         migrate.upgrade_to(self._connection, "head")
         self._make_room(days)
+        nodes.end_all(self._connection, as_of=as_of)
         # Where ids had been drawn beyond the last heartbeat that is there, they are drawn again, and
         # the rollups must not take those heartbeats for counted.
         for name in ("rolled_id", "rolling_id"):

@@ -1,7 +1,7 @@
 """Processes that take heartbeats: one narrow row each, rewritten by every self-beat."""
 
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
@@ -39,6 +39,19 @@ def save(connection: Connection, node: UUID, *, seen_at: datetime) -> None:
 def stop(connection: Connection, node: UUID, *, at: datetime) -> None:
     """Store that a process ends in good order."""
     connection.execute(update(nodes).where(nodes.c.id == node).values(stopped_at=at))
+
+
+def end_all(connection: Connection, *, as_of: datetime) -> None:
+    """Store that nobody receives any more, for these are the tables of a backup made at `as_of`.
+
+    So the time since then is a blind window, also where no process had been noted yet.
+    """
+    ended = connection.execute(
+        update(nodes).values(stopped_at=func.coalesce(nodes.c.stopped_at, nodes.c.seen_at))
+    )
+    if ended.rowcount == 0:
+        at = {"started_at": as_of, "seen_at": as_of, "stopped_at": as_of}
+        connection.execute(insert(nodes).values(id=uuid4(), **at))
 
 
 def last_seen(connection: Connection) -> datetime | None:

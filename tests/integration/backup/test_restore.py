@@ -1,6 +1,7 @@
 """A restore: what it refuses, what it leaves alone, and what it brings up to date."""
 
 import io
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -13,12 +14,13 @@ from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.services.backup_file import BackupReader
 from heartbeat_central.services.manage_applications import get_application
+from heartbeat_central.services.prove_reception import reception_proven_until
 from heartbeat_central.services.record_signals import Outcome
 from heartbeat_central.storage import migrate
 from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
-from heartbeat_central.storage.tables import heartbeats, metadata, rollup_progress
+from heartbeat_central.storage.tables import heartbeats, incidents, metadata, rollup_progress
 from tests.support.backups import (
     DAY,
     SECRET,
@@ -30,6 +32,7 @@ from tests.support.backups import (
     rows_of,
     with_rows,
 )
+from tests.support.process import Process
 from tests.support.receivers.http import HttpReceiver
 from tests.support.world import BASE_URL, START, World, at, signal
 
@@ -83,6 +86,38 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
     assert get_application(target, 3, 8, now=at(70), base_url=BASE_URL).status is Shown.UP
     assert restored.application("new").id == 9
     restored.close()
+    assert reception_proven_until(target) == START, "since then it is blind, so nobody is told"
+
+
+@pytest.mark.parametrize("days", [0.001, 1, 30])
+def test_an_old_backup_raises_no_alarm_for_those_who_are_alive(
+    world: World, tmp_path: Path, days: float
+) -> None:
+    process = Process(world.database)
+    process.beat(0)
+    healthy, dead = world.application("healthy"), world.application("dead")
+    world.beat(healthy, 30)
+    world.beat(dead, 31)
+    process.beat(35)
+    later = days * DAY
+    with empty_database("sqlite", tmp_path) as target:
+        restore(target, backup_of(world.database), world.secret_box)
+        restored = World(target)
+        Process(target).beat(later)
+        restored.detect(later)
+        assert restored.look(healthy, later).status is not Shown.DOWN
+        restored.beat(healthy, later + 55)
+        restored.detect(later + 69.9)
+        assert open_incidents(target) == []
+        restored.detect(later + 70.1)
+        assert open_incidents(target) == [(dead.id, at(later + 70))]
+        restored.close()
+
+
+def open_incidents(database: Database) -> list[tuple[int, datetime]]:
+    with database.read() as connection:
+        rows = connection.execute(select(incidents).where(incidents.c.closed_at.is_(None)))
+        return [(row.application_id, row.opened_at) for row in rows]
 
 
 def test_a_backup_of_a_newer_version_is_refused(sample: Sample, target: Database) -> None:
