@@ -40,6 +40,7 @@ def main() -> None:
         client_address=ClientAddress(()),
         live=_nothing,
         rest=_nothing,
+        on_start=lambda: None,
         on_stop=lambda: None,
     )
     server.run(edge, host="127.0.0.1", port=int(sys.argv[1]), on_stopping=lambda: None)
