@@ -90,12 +90,16 @@ class World:
 
     def webhook(self, url: str, name: str = "hook") -> int:
         """Create a webhook channel to `url` and return its id."""
+        return self.channel("webhook", {"url": url}, name)
+
+    def channel(self, type_: str, config: dict[str, Any], name: str = "channel") -> int:
+        """Create a channel and return its id."""
         channel = create_channel(
             self.database,
             self.project_id,
             name=name,
-            type="webhook",
-            config={"url": url},
+            type=type_,
+            config=config,
             registry=self.registry,
             secret_box=self.secret_box,
             now=START,

@@ -96,7 +96,7 @@ class Dispatcher:
             for one in claimed:
                 self._start(one)
             if not claimed:
-                return next_delivery(self._sender.database)
+                return next_delivery(self._sender.database, bulkheads, now=now)
         return None
 
     def begin_to_stop(self) -> None:
@@ -169,23 +169,25 @@ class Dispatcher:
 
     def _deliver(self, one: Claimed) -> None:
         well = False
+        quiet_until = None
         try:
             if self._stopping:
                 self._give_back(one)
                 return
             outcome = deliver(self._sender, one, clock=self._clock)
             well = outcome.status is not DeliveryStatus.PENDING
+            quiet_until = outcome.quiet_until
             self._ledger.add(outcome)
             self._count(outcome)
         except Exception:
             log.exception("sender_failed", delivery=str(one.uuid))
             self._forget([one.id])
         finally:
-            self._ended(one, well=well)
+            self._ended(one, well=well, quiet_until=quiet_until)
 
-    def _ended(self, one: Claimed, *, well: bool) -> None:
+    def _ended(self, one: Claimed, *, well: bool, quiet_until: datetime | None = None) -> None:
         with self._lock:
-            self._bulkheads.ended(one.channel_id, well=well)
+            self._bulkheads.ended(one.channel_id, well=well, quiet_until=quiet_until)
             self._sending.pop(one.id, None)
             self._sent_one.notify_all()
 

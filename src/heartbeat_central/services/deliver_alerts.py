@@ -7,7 +7,7 @@ the same id, so that it arrives at least once and at most once more per crash.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,8 +17,8 @@ from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.domain import retry
 from heartbeat_central.domain.alert import Envelope
+from heartbeat_central.domain.bulkhead import LONGEST_QUIET, Bulkheads
 from heartbeat_central.domain.bulkhead import MOST as MOST_PER_CHANNEL
-from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.errors import (
     DeliveryFailure,
     HeartbeatCentralError,
@@ -67,7 +67,7 @@ def claim_due(
             now=now,
             most=4 * most,
             per_channel=MOST_PER_CHANNEL,
-            full_channels=bulkheads.full(),
+            full_channels=bulkheads.full(now),
         )
     chosen = bulkheads.choose(((one.id, one.channel_id) for one in candidates), most=most)
     if not chosen:
@@ -93,7 +93,8 @@ def deliver(sender: Sender, claimed: Claimed, *, clock: Callable[[], datetime]) 
     )
     match decision:
         case retry.RetryAt(at):
-            return _outcome(claimed, DeliveryStatus.PENDING, started_at, now, str(failure), at)
+            outcome = _outcome(claimed, DeliveryStatus.PENDING, started_at, now, str(failure), at)
+            return replace(outcome, quiet_until=_quiet_until(failure, now))
         case retry.GiveUp(because):
             return _outcome(claimed, DeliveryStatus.DEAD, started_at, now, because)
 
@@ -114,10 +115,15 @@ def deliver_once(
     return failure, detail
 
 
-def next_delivery(database: Database) -> datetime | None:
-    """Return when the next delivery is due: one look at an index."""
+def next_delivery(database: Database, bulkheads: Bulkheads, *, now: datetime) -> datetime | None:
+    """Return when the next delivery that may start is due: one look at an index.
+
+    What waits for a channel that is full is not counted: whoever ends there looks again.
+    """
     with database.read() as connection:
-        return leases.earliest_due(connection)
+        due_at = leases.earliest_due(connection, full_channels=bulkheads.full(now))
+    moments = [moment for moment in (due_at, bulkheads.quiet_until(now)) if moment is not None]
+    return min(moments, default=None)
 
 
 def renew(database: Database, claimed: Sequence[Claimed], *, now: datetime) -> None:
@@ -157,6 +163,12 @@ def _outcome(
         detail=detail,
         due_at=due_at,
     )
+
+
+def _quiet_until(failure: DeliveryFailure, now: datetime) -> datetime | None:
+    if not isinstance(failure, TemporaryFailure) or failure.retry_after is None:
+        return None
+    return now + min(failure.retry_after, LONGEST_QUIET)
 
 
 def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryFailure | None, str]:

@@ -30,6 +30,8 @@ class Outcome:
     """What the receiver said, or what went wrong."""
     due_at: datetime | None = None
     """When to try again."""
+    quiet_until: datetime | None = None
+    """Until when the receiver wants to hear of nothing, if it said so."""
 
     @property
     def error(self) -> str | None:

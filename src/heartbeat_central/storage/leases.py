@@ -204,12 +204,17 @@ _WITH_ALL = (
 )
 
 
-def earliest_due(connection: Connection) -> datetime | None:
-    """Return when the next pending delivery is due; None when there is none."""
+def earliest_due(connection: Connection, *, full_channels: Collection[int] = ()) -> datetime | None:
+    """Return when the next pending delivery of other channels than these is due; None: none waits."""
     return connection.execute(
-        select(func.min(deliveries.c.due_at)).where(
-            deliveries.c.status == DeliveryStatus.PENDING.value
+        select(deliveries.c.due_at)
+        .where(
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+            deliveries.c.due_at.is_not(None),
+            deliveries.c.channel_id.not_in(full_channels),
         )
+        .order_by(deliveries.c.due_at)
+        .limit(1)
     ).scalar()
 
 

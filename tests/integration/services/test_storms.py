@@ -16,7 +16,7 @@ from heartbeat_central.services import detect_missed as detector
 from heartbeat_central.services.manage_applications import delete_application, pause_application
 from heartbeat_central.storage import tables
 from heartbeat_central.storage.outbox import DeliveryStatus
-from tests.support.receivers.http import HttpReceiver
+from tests.support.receivers.http import HttpReceiver, respond
 from tests.support.world import BASE_URL, World, at, signal
 
 DOWN = 70
@@ -265,6 +265,43 @@ def test_a_deleted_application_is_left_out_and_a_paused_one_is_told_as_such(
     assert [row.last_error for row in rows(world) if row.application_id == deleted.id] == [
         "the application was deleted"
     ]
+
+
+class TestDigestThatIsLate:
+    """The channel does not answer when the digest goes out."""
+
+    @pytest.fixture
+    def everyone(self, world: World, receiver: HttpReceiver) -> list[ApplicationView]:
+        receiver.answer = respond(503)
+        made = applications(world, 12, world.webhook(receiver.url))
+        world.detect(DOWN)
+        world.digest(DOWN + 1)
+        (digest,) = world.claim(DOWN + 1)
+        assert world.send(digest, DOWN + 1) is DeliveryStatus.PENDING
+        receiver.answer = respond()
+        return made
+
+    def test_lists_things_as_they_are_by_then(
+        self, world: World, receiver: HttpReceiver, everyone: list[ApplicationView]
+    ) -> None:
+        recover(world, everyone[:3], DOWN + 2)
+        delete_application(world.database, world.project_id, everyone[3].id, now=at(DOWN + 2))
+        digest = the_digest(tell(world, DOWN + 3))
+        assert told(digest) == {one.name for one in everyone} - {everyone[3].name}
+        assert sum(incident.closed_at is not None for incident in digest.incidents()) == 3
+
+    def test_is_not_sent_when_all_is_over_and_the_recoveries_are_told(
+        self, world: World, receiver: HttpReceiver, everyone: list[ApplicationView]
+    ) -> None:
+        recover(world, everyone, DOWN + 2)
+        assert tell(world, DOWN + 60) == []
+        (cancelled,) = [row for row in rows(world) if row.kind == "digest"]
+        assert cancelled.status == "cancelled"
+        assert "ended before this was sent" in cancelled.last_error
+        world.digest(DOWN + 60)
+        digest = the_digest(tell(world, DOWN + 60))
+        assert digest.title == "UP: 12 applications that went down together"
+        assert told(digest) == {one.name for one in everyone}
 
 
 def test_a_storm_ends_when_nothing_went_down_for_a_minute(

@@ -1,7 +1,11 @@
 """How many deliveries of one channel may be under way."""
 
+from datetime import UTC, datetime, timedelta
+
 from heartbeat_central.domain import bulkhead
 from heartbeat_central.domain.bulkhead import Bulkheads
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_new_channel_starts_with_one() -> None:
@@ -27,10 +31,10 @@ def test_a_failure_takes_a_channel_back_to_one() -> None:
 def test_a_hanging_channel_is_full() -> None:
     bulkheads = Bulkheads()
     bulkheads.started(7)
-    assert bulkheads.full() == [7]
+    assert bulkheads.full(NOON) == [7]
     assert bulkheads.choose([(1, 7), (2, 8)], most=10) == [2]
     bulkheads.ended(7, well=True)
-    assert bulkheads.full() == []
+    assert bulkheads.full(NOON) == []
 
 
 def test_still_counts_the_others_when_one_of_several_ends() -> None:
@@ -38,7 +42,7 @@ def test_still_counts_the_others_when_one_of_several_ends() -> None:
     bulkheads.started(7)
     bulkheads.started(7)
     bulkheads.ended(7, well=False)
-    assert bulkheads.full() == [7]
+    assert bulkheads.full(NOON) == [7]
 
 
 def test_chooses_no_more_than_there_is_room_for() -> None:
@@ -61,6 +65,35 @@ def test_a_copy_goes_its_own_way() -> None:
     bulkheads = Bulkheads()
     bulkheads.started(7)
     copy = bulkheads.copy()
-    assert copy.full() == [7]
+    assert copy.full(NOON) == [7]
     bulkheads.ended(7, well=True)
     assert (copy.allowance(7), bulkheads.allowance(7)) == (0, 2)
+
+
+def silenced(seconds: float) -> Bulkheads:
+    """Channel 7 after an answer that it will listen again in so many seconds."""
+    bulkheads = Bulkheads()
+    bulkheads.started(7)
+    bulkheads.ended(7, well=False, quiet_until=NOON + timedelta(seconds=seconds))
+    return bulkheads
+
+
+def test_a_receiver_that_says_when_is_left_alone_until_then() -> None:
+    bulkheads = silenced(30)
+    assert bulkheads.full(NOON + timedelta(seconds=29)) == [7]
+    assert bulkheads.quiet_until(NOON) == NOON + timedelta(seconds=30)
+    assert bulkheads.full(NOON + timedelta(seconds=30)) == []
+    assert bulkheads.quiet_until(NOON + timedelta(seconds=30)) is None
+    assert bulkheads.copy().full(NOON) == [7]
+
+
+def test_the_longest_of_several_answers_counts_until_one_is_delivered() -> None:
+    bulkheads = silenced(30)
+    for seconds, well in ((10, False), (None, False)):
+        bulkheads.started(7)
+        until = None if seconds is None else NOON + timedelta(seconds=seconds)
+        bulkheads.ended(7, well=well, quiet_until=until)
+    assert bulkheads.quiet_until(NOON) == NOON + timedelta(seconds=30)
+    bulkheads.started(7)
+    bulkheads.ended(7, well=True)
+    assert bulkheads.full(NOON) == []
