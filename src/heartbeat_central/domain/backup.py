@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 from heartbeat_central.domain.errors import BackupRefused
@@ -129,6 +129,8 @@ def write_mark(mark: Section | SectionEnd | Trailer) -> bytes:
             content = {"end_of": mark.table, "rows": mark.rows}
         case Trailer():
             content = {"tables": mark.tables, "rows": mark.rows, "sha256": mark.sha256}
+        case _:
+            assert_never(mark)
     return _line(content)
 
 
