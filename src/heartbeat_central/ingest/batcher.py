@@ -155,7 +155,6 @@ class Batcher:
             _refuse(waiting, _NO_ANSWER)
 
     def _store(self, batch: list[Waiting]) -> None:
-        assert self._loop is not None
         begun = time.perf_counter()
         try:
             recorded = self._record([signal for signal, _ in batch])
@@ -163,15 +162,15 @@ class Batcher:
             # Its own words name the database's address.
             log.warning("heartbeats_refused", count=len(batch), reason=str(error))
             self._refused(len(batch))
-            self._loop.call_soon_threadsafe(_refuse, batch, "the database can't be used now")
+            self._tell(_refuse, batch, "the database can't be used now")
             return
         except Exception:
             log.exception("batch_failed", count=len(batch))
             self._refused(len(batch))
-            self._loop.call_soon_threadsafe(_refuse, batch, "something failed here")
+            self._tell(_refuse, batch, "something failed here")
             return
         seconds = time.perf_counter() - begun
-        self._loop.call_soon_threadsafe(_release, batch, recorded.outcomes)
+        self._tell(_release, batch, recorded.outcomes)
         if recorded.wake:
             self._on_wake()
         # Last: nobody waits for it.
@@ -179,6 +178,16 @@ class Batcher:
         # A self-beat alone is nobody's heartbeat.
         if counts:
             self._metrics.committed(counts, seconds=seconds, waiting=self._queue.qsize())
+
+    def _tell(self, answer: Callable[..., None], *about: object) -> None:
+        """Have those who wait answered in their event loop."""
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(answer, *about)
+        except RuntimeError:
+            # The service gave up on this database and stopped: everybody was refused before that.
+            if not self._loop.is_closed():
+                raise
 
 
 def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -128,6 +128,34 @@ async def test_a_writer_that_is_stuck_does_not_keep_the_service_from_stopping(
     store.open.set()
 
 
+@pytest.mark.parametrize("error", [None, StorageUnavailable("away"), RuntimeError("a bug")])
+def test_a_database_that_answers_after_the_end_meets_nobody(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    monkeypatch.setattr(batching, "LONGEST_COMMIT", 0.05)
+    monkeypatch.setattr(batching, "_LOOK", 0.01)
+    store = Store()
+    store.error = error
+
+    async def serve() -> list[threading.Thread]:
+        batcher = await running(store)
+        store.open.clear()
+        waiting = asyncio.create_task(batcher.submit(signal()))
+        await asyncio.to_thread(store.entered.wait)
+        with pytest.raises(StorageUnavailable):
+            await waiting
+        await batcher.stop()
+        return [one for one in threading.enumerate() if one.name == "heartbeat-writer"]
+
+    writers = asyncio.run(serve())
+    assert writers
+    store.open.set()
+    for one in writers:
+        # An exception in this thread would fail the test.
+        one.join(10)
+        assert not one.is_alive()
+
+
 async def test_what_is_told_to_anybody_names_no_address() -> None:
     store = Store()
     batcher = await running(store)
