@@ -126,13 +126,16 @@ class Metrics:
         for outcome in HEARTBEAT_OUTCOMES:
             self._heartbeats.labels(outcome)
 
-    def committed(self, outcomes: Mapping[str, int], *, seconds: float, waiting: int) -> None:
-        """Count a batch: its heartbeats by outcome, its transaction's time, and who waits now."""
+    def committed(self, outcomes: Mapping[str, int], *, seconds: float) -> None:
+        """Count a batch: its heartbeats by outcome, and the time of its transaction."""
         for outcome, count in outcomes.items():
             self._heartbeats.labels(outcome).inc(count)
         self._batch_size.observe(sum(outcomes.values()))
         self._commit.observe(seconds)
-        self._queue.set(waiting)
+
+    def waiting(self, count: int) -> None:
+        """Note how many wait now to be stored."""
+        self._queue.set(count)
 
     def refused(self, count: int) -> None:
         """Count heartbeats that were answered with 503."""

@@ -27,7 +27,7 @@ def documented() -> Described:
 def told(world: World) -> Described:
     """Return what a process tells that has done everything at least once."""
     metrics = Metrics()
-    metrics.committed({"stored": 1}, seconds=0.1, waiting=0)
+    metrics.committed({"stored": 1}, seconds=0.1)
     metrics.noticed([0.1])
     metrics.attempted("slack", "delivered", seconds=0.1)
     metrics.delivered("slack", latency=0.1)

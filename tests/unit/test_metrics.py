@@ -35,9 +35,10 @@ def worker(folder: Path, number: int, *calls: tuple[str, list[object], dict[str,
 
 def test_counts_a_batch() -> None:
     metrics = Metrics()
-    metrics.committed({"stored": 30, "unknown": 2}, seconds=0.003, waiting=7)
-    metrics.committed({"stored": 1}, seconds=0.2, waiting=0)
+    metrics.committed({"stored": 30, "unknown": 2}, seconds=0.003)
+    metrics.committed({"stored": 1}, seconds=0.2)
     metrics.refused(3)
+    metrics.waiting(7)
     text = metrics.as_text()
     assert value(text, "heartbeats_total", outcome="stored") == 31
     assert value(text, "heartbeats_total", outcome="unknown") == 2
@@ -45,7 +46,7 @@ def test_counts_a_batch() -> None:
     assert value(text, "batch_size_bucket", le="50.0") == 2
     assert value(text, "batch_size_sum") == 33
     assert value(text, "commit_seconds_bucket", le="0.005") == 1
-    assert value(text, "queue_depth") == 0
+    assert value(text, "queue_depth") == 7
 
 
 def test_a_series_is_there_before_its_first_event() -> None:
@@ -85,9 +86,10 @@ def test_two_services_in_one_process_count_apart() -> None:
 
 
 def test_workers_add_up_and_a_restart_forgets_nothing(tmp_path: Path) -> None:
-    batch = ("committed", [{"stored": 10}], {"seconds": 0.01, "waiting": 5})
-    worker(tmp_path, 1, batch, batch)
-    text = worker(tmp_path, 2, batch, ("attempted", ["slack", "dead"], {"seconds": 1}))
+    batch = ("committed", [{"stored": 10}], {"seconds": 0.01})
+    five_wait = ("waiting", [5], {})
+    worker(tmp_path, 1, batch, batch, five_wait)
+    text = worker(tmp_path, 2, batch, five_wait, ("attempted", ["slack", "dead"], {"seconds": 1}))
     assert value(text, "heartbeats_total", outcome="stored") == 30
     assert value(text, "batch_size_count") == 3
     assert value(text, "delivery_attempts_total", plugin="slack", outcome="dead") == 1

@@ -177,7 +177,8 @@ class Batcher:
         counts = _counts(recorded.outcomes)
         # A self-beat alone is nobody's heartbeat.
         if counts:
-            self._metrics.committed(counts, seconds=seconds, waiting=self._queue.qsize())
+            self._metrics.committed(counts, seconds=seconds)
+        self._metrics.waiting(self._queue.qsize())
 
     def _tell(self, answer: Callable[..., None], *about: object) -> None:
         """Have those who wait answered in their event loop."""
