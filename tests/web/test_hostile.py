@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from werkzeug.routing import Rule
+from werkzeug.routing import BaseConverter, Rule
 
 from heartbeat_central.domain.signal import SignalKind
+from heartbeat_central.web.query import IdConverter
 from tests.support.sample_alerts import HOSTILE_NAMES
 from tests.support.visitor import Page, Visitor
 from tests.web.conftest import ON_SQLITE, Site
@@ -80,46 +81,34 @@ def rules(site: Site, method: str) -> Iterator[Rule]:
                 yield rule
 
 
-def paths(site: Site, method: str, value: str) -> Iterator[str]:
-    """Their paths, with `value` in the place of what may vary."""
+def paths(
+    site: Site, method: str, value: str, *, only: type[BaseConverter] | None = None
+) -> Iterator[str]:
+    """Their paths, with `value` in the place of what may vary; `only` those with such a place."""
     for rule in rules(site, method):
-        yield "".join(
-            value if is_dynamic else text for is_dynamic, text in rule._trace if text != "|"
-        )
+        kinds = [type(converter) for converter in rule._converters.values()]
+        if only is None or only in kinds:
+            yield "".join(value if varies else text for varies, text in rule._trace if text != "|")
 
 
-def test_an_id_of_nothing_is_not_found(ada: Visitor) -> None:
+def test_an_id_of_nothing_is_not_found(ada: Visitor, site: Site) -> None:
     token = str(ada.get("/api-keys").one("[name=csrf_token]")["value"])
     for value in IDS:
-        not_found(ada, value, token)
+        for path in paths(site, "GET", value, only=IdConverter):
+            page = ada.get(path)
+            assert (page.status, page.heading) == (404, "Nothing here"), path
+        for path in paths(site, "POST", value, only=IdConverter):
+            assert ada.post(path, {"csrf_token": token}).status == 404, path
 
 
-def not_found(ada: Visitor, value: str, token: str) -> None:
-    for path in (
-        "/applications/{}",
-        "/applications/{}/edit",
-        "/applications/{}/delete",
-        "/fragments/applications/{}",
-        "/channels/{}",
-        "/channels/{}/edit",
-        "/channels/{}/delete",
-        "/fragments/channels/{}",
-        "/api-keys/{}/revoke",
-    ):
-        page = ada.get(path.format(value))
-        assert (page.status, page.heading) == (404, "Nothing here"), path
-    for path in (
-        "/applications/{}/edit",
-        "/applications/{}/pause",
-        "/applications/{}/resume",
-        "/applications/{}/delete",
-        "/channels/{}/edit",
-        "/channels/{}/test",
-        "/channels/{}/delete",
-        "/api-keys/{}/revoke",
-    ):
-        page = ada.post(path.format(value), {"csrf_token": token})
-        assert page.status == 404, path
+def test_a_hostile_address_or_password_is_a_wrong_one(site: Site) -> None:
+    site.add_user()
+    visitor = site.visitor()
+    form = visitor.get("/sign-in")
+    for value in ("\x00", "ada@example.com\x00", "🔥@🔥", "%", "x" * 100_000, "' OR 1=1 --"):
+        for name in ("email", "password"):
+            page = visitor.submit(form, "Sign in", {name: value})
+            assert page.status == 401, value
 
 
 def test_a_hostile_query_is_no_error_on_any_page(ada: Visitor, site: Site) -> None:

@@ -25,6 +25,7 @@ from heartbeat_central.web.session import (
     safe_path,
     start_session,
 )
+from heartbeat_central.web.words import sentence
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -47,7 +48,7 @@ def set_up() -> ResponseReturnValue:
     except Conflict:
         return _exists_already()
     except Invalid as invalid:
-        errors = {error.field: error.message for error in invalid.errors}
+        errors = {error.field: sentence(error.message) for error in invalid.errors}
         return render_template("account/setup.html", email=email, errors=errors), 400
     token = use.sign_in(context().database, email, password, now=context().clock())
     return _welcome(token, "/")

@@ -8,6 +8,7 @@ from heartbeat_central.services import manage_api_keys as use
 from heartbeat_central.web.context import context
 from heartbeat_central.web.query import ID
 from heartbeat_central.web.session import project_id
+from heartbeat_central.web.words import sentence
 
 blueprint = Blueprint("api_keys", __name__, url_prefix="/api-keys")
 
@@ -27,7 +28,7 @@ def create() -> ResponseReturnValue:
             context().database, project_id(), name, scope, now=context().clock()
         )
     except Invalid as invalid:
-        errors = {error.field: error.message for error in invalid.errors}
+        errors = {error.field: sentence(error.message) for error in invalid.errors}
         return _page(name=name, scope=scope, errors=errors), 400
     return _page(key=key, key_name=name), 201
 

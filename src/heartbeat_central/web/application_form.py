@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from heartbeat_central.domain.application import ApplicationSettings, settings_from
 from heartbeat_central.domain.errors import FieldError, Invalid
 from heartbeat_central.domain.view import ApplicationView
-from heartbeat_central.web.words import UNITS, amount
+from heartbeat_central.web.words import UNITS, amount, sentence
 
 _INPUTS = {
     "expected_interval": "interval",
@@ -123,7 +123,7 @@ def errors_by_input(invalid: Invalid) -> dict[str, str]:
     """Return the first error of each input, as a sentence."""
     found: dict[str, str] = {}
     for error in map(_at_input, invalid.errors):
-        found.setdefault(error.field, f"{error.message[:1].upper()}{error.message[1:]}.")
+        found.setdefault(error.field, sentence(error.message))
     return found
 
 

@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 from heartbeat_central.alerts.base import AlertPlugin
 from heartbeat_central.alerts.config import json_schema
 from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.web.words import sentence
 
 PREFIX = "config."
 
@@ -93,8 +94,7 @@ def errors_by_input(invalid: Invalid, fields: list[FormField]) -> dict[str, str]
             error.field if error.field == "name" else "",
         )
         part = error.field.removeprefix(home).lstrip(".")
-        message = f"{part} {error.message}" if part else error.message
-        message = f"{message[:1].upper()}{message[1:]}."
+        message = sentence(f"{part} {error.message}" if part else error.message)
         found[home] = f"{found[home]} {message}" if home in found else message
     return found
 

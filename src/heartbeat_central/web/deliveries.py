@@ -10,6 +10,7 @@ from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.web.context import context
 from heartbeat_central.web.query import ID, id_of
 from heartbeat_central.web.session import project_id
+from heartbeat_central.web.words import sentence
 
 blueprint = Blueprint("deliveries", __name__)
 
@@ -43,7 +44,7 @@ def retry(channel_id: int, delivery_id: int) -> ResponseReturnValue:
             context().database, project_id(), channel_id, delivery_id, now=context().clock()
         )
     except Conflict as conflict:
-        flash(f"{str(conflict)[0].upper()}{str(conflict)[1:]}.", "danger")
+        flash(sentence(str(conflict)), "danger")
     else:
         context().doorbell()
         flash("It is being sent again; its outcome shows at the channel.", "success")

@@ -17,6 +17,7 @@ from heartbeat_central.domain.errors import (
 )
 from heartbeat_central.web.security import with_security_headers
 from heartbeat_central.web.session import find_user
+from heartbeat_central.web.words import sentence
 
 log = structlog.get_logger(__name__)
 
@@ -85,10 +86,6 @@ def _told(error: Exception) -> tuple[int, str | None]:
         return error.code or 500, None
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
-            return status, _sentence(str(error)) if status in (403, 409) else None
+            return status, sentence(str(error)) if status in (403, 409) else None
     log.error("page_failed", path=request.path, exc_info=error)
     return 500, None
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -55,6 +55,11 @@ def schedule_words(view: ApplicationView) -> str:
     return f"{view.schedule['expression']} ({view.schedule['timezone']})"
 
 
+def sentence(phrase: str) -> str:
+    """Return a phrase, such as what a rule says is wrong, as a sentence."""
+    return f"{phrase[:1].upper()}{phrase[1:]}." if phrase else ""
+
+
 def amount(seconds: int) -> tuple[str, str]:
     """Return seconds as a form shows them: the number and the largest unit that is exact."""
     for unit, size in reversed(UNITS.items()):

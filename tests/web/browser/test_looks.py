@@ -68,6 +68,7 @@ def paths(service: Service) -> dict[str, str]:
         "a channel": f"/channels/{channel}",
         "changing a channel": f"/channels/{channel}/edit",
         "adding a channel": "/channels/new/email",
+        "undelivered alerts": "/undelivered",
         "the keys": "/api-keys",
         "nothing": "/nope",
     }
