@@ -165,3 +165,12 @@ def test_the_tutorial_calls_everything_as_the_pages_do() -> None:
     named = {" ".join(name.split()) for name in re.findall(r"\*\*(.+?)\*\*", page, re.S)}
     assert len(named) > 10
     assert [name for name in named if name not in shown] == []
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    pages = sorted(path.name for path in (ROOT / "docs/adr").glob("0*.md"))
+    numbers = [name[:4] for name in pages]
+    assert len(set(numbers)) == len(numbers), pages
+    for name in pages:
+        title = (ROOT / "docs/adr" / name).read_text("utf-8").splitlines()[0]
+        assert title.startswith(f"# {name[:4]}. "), (name, title)
