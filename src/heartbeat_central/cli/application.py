@@ -56,7 +56,10 @@ def list_() -> None:
 @click.option("--interval", type=int, metavar="SECONDS", help="A heartbeat at least this often.")
 @click.option("--grace", type=int, default=0, metavar="SECONDS", help="How late it may be.")
 @click.option("--cron", metavar="EXPR", help="A heartbeat after each of these times: '30 2 * * *'.")
-@click.option("--timezone", metavar="TZ", help="Time zone of --cron, e.g. Europe/Vienna; UTC.")
+@click.option(
+    "--oncalendar", metavar="EXPR", help="The same in systemd's words: 'Mon..Fri *-*-* 02:30'."
+)
+@click.option("--timezone", metavar="TZ", help="Time zone of these times, e.g. Europe/Vienna; UTC.")
 @click.option(
     "--channel",
     "channels",
@@ -70,22 +73,24 @@ def add(
     interval: int | None,
     grace: int,
     cron: str | None,
+    oncalendar: str | None,
     timezone: str | None,
     channels: tuple[int, ...],
 ) -> None:
     """Watch an application called NAME and print its heartbeat URL, alone, on standard output."""
-    if (interval is None) == (cron is None):
-        raise click.UsageError("Give either --interval or --cron.")
-    if timezone is not None and cron is None:
-        raise click.UsageError("--timezone belongs to --cron.")
+    if [interval, cron, oncalendar].count(None) != 2:
+        raise click.UsageError("Give one of --interval, --cron and --oncalendar.")
+    if timezone is not None and interval is not None:
+        raise click.UsageError("--timezone belongs to --cron and --oncalendar.")
 
     from heartbeat_central.domain.application import settings_from
     from heartbeat_central.services.default_project import default_project_id
     from heartbeat_central.services.manage_applications import create_application
 
     schedule = None
-    if cron is not None:
-        schedule = {"kind": "cron", "expression": cron, "timezone": timezone or "UTC"}
+    for kind, expression in (("cron", cron), ("oncalendar", oncalendar)):
+        if expression is not None:
+            schedule = {"kind": kind, "expression": expression, "timezone": timezone or "UTC"}
     wanted = settings_from(
         name=name, expected_interval=interval, schedule=schedule, grace_period=grace
     )

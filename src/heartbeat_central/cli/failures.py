@@ -21,7 +21,7 @@ _OPTIONS = {
     "password": "The password",
     "expected_interval": "--interval",
     "grace_period": "--grace",
-    "schedule.expression": "--cron",
+    "schedule.expression": "The schedule",
     "schedule.timezone": "--timezone",
     "channels": "--channel",
     "scope": "--scope",

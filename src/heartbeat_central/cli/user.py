@@ -38,4 +38,8 @@ def _from_stdin() -> str:
 
 
 def _asked() -> str:
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "There is no terminal to ask for the password on; pipe it in with --password-stdin."
+        )
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

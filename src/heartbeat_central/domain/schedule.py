@@ -106,7 +106,7 @@ class OnCalendarSchedule:
         except (OnCalendarError, StopIteration) as error:
             raise Invalid.one(
                 "schedule.expression",
-                f"{self.expression!r} is no OnCalendar expression that ever fires; "
+                f"{_shown(self.expression)} is no OnCalendar expression that ever fires; "
                 "try `Mon..Fri 02:30`",
             ) from error
 
@@ -192,6 +192,10 @@ def _zone(name: str) -> ZoneInfo:
 
 def _bad_cron(expression: str) -> str:
     return (
-        f"{expression!r} is no cron expression that ever fires; "
+        f"{_shown(expression)} is no cron expression that ever fires; "
         "give five fields such as `30 2 * * *`, or `@daily`"
     )
+
+
+def _shown(expression: str) -> str:
+    return repr(expression) if expression.strip() else "an empty text"

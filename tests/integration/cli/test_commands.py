@@ -43,8 +43,13 @@ def test_an_application_is_added_and_listed(command_line: CommandLine) -> None:
     assert row[5] == url.strip()
 
 
-def test_an_application_with_a_cron_schedule(command_line: CommandLine) -> None:
-    command_line.output("app", "add", "x", "--cron", "30 2 * * *", "--timezone", "Europe/Vienna")
+@pytest.mark.parametrize(
+    "schedule", [("--cron", "30 2 * * *"), ("--oncalendar", "Mon..Fri *-*-* 02:30")]
+)
+def test_an_application_with_a_schedule(
+    command_line: CommandLine, schedule: tuple[str, str]
+) -> None:
+    command_line.output("app", "add", "x", *schedule, "--timezone", "Europe/Vienna")
     assert "UTC" in command_line.output("app", "list").split("\t")[4]
 
 
@@ -53,7 +58,9 @@ def test_an_application_with_a_cron_schedule(command_line: CommandLine) -> None:
     [
         (["x", "--interval", "0"], "--interval: must be between 1 and"),
         (["x", "--interval", "5", "--grace", "-1"], "--grace: must be 0 to"),
-        (["x", "--cron", "61 * * * *"], "--cron: '61 * * * *' is no cron expression"),
+        (["x", "--cron", "61 * * * *"], "The schedule: '61 * * * *' is no cron expression"),
+        (["x", "--cron", ""], "The schedule: an empty text is no cron expression"),
+        (["x", "--oncalendar", "Mo"], "The schedule: 'Mo' is no OnCalendar expression"),
         (["x", "--cron", "@daily", "--timezone", "Mars"], "--timezone: 'Mars' is no IANA"),
         (["", "--interval", "5"], "NAME: must have 1 to 200 characters"),
         (["x", "--interval", "5", "--channel", "99"], "--channel"),
@@ -79,6 +86,12 @@ def test_an_account_needs_a_password(on_sqlite: CommandLine) -> None:
     done = on_sqlite.run("user", "add", "ann@example.org", "--password-stdin", said="\n")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_password_is_not_asked_for_where_nobody_can_type(on_sqlite: CommandLine) -> None:
+    done = on_sqlite.run("user", "add", "ann@example.org", said="")
+    assert done.returncode == 2
+    assert "--password-stdin" in done.stderr
 
 
 def test_testing_a_channel_that_is_not_there_fails(on_sqlite: CommandLine) -> None:

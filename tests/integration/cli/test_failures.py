@@ -111,6 +111,7 @@ def test_a_wrong_option_is_a_usage_error(on_sqlite: CommandLine) -> None:
     for arguments in (
         ["app", "add", "x"],
         ["app", "add", "x", "--interval", "5", "--cron", "@daily"],
+        ["app", "add", "x", "--cron", "@daily", "--oncalendar", "daily"],
         ["app", "add", "x", "--interval", "5", "--timezone", "UTC"],
         ["serve", "--workers", "0"],
         ["serve", "--only", "everything"],
