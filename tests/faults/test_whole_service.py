@@ -3,12 +3,10 @@
 import json
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -83,40 +81,6 @@ def test_a_lapse_and_a_recovery_are_each_told_once(
     wait_until(recorded, "both deliveries to be recorded")
 
 
-def test_what_was_answered_before_a_kill_is_in_the_history(
-    service: Service, receiver: HttpReceiver
-) -> None:
-    application = watched(service, receiver, expected_interval=3600)
-    acknowledged: list[str] = []
-    stop = threading.Event()
-
-    def beat_on() -> None:
-        while not stop.is_set():
-            try:
-                acknowledged.append(service.beat(application)["timestamp"])
-            except (OSError, HTTPException, AssertionError):
-                # Killed before it answered, or in the middle of the answer.
-                continue
-
-    clients = [threading.Thread(target=beat_on) for _ in range(4)]
-    for client in clients:
-        client.start()
-    for _ in range(2):
-        reached = len(acknowledged) + 200
-        wait_until(lambda n=reached: len(acknowledged) >= n, "heartbeats")  # type: ignore[misc]
-        service.kill()
-        service.start()
-    stop.set()
-    for client in clients:
-        client.join(30)
-    stored: set[str] = set()
-    path = f"/applications/{application['id']}/heartbeats?limit=1000"
-    rows = service.api("GET", path)
-    stored.update(row["received_at"] for row in rows)
-    newest = sorted(acknowledged)[-900:]
-    assert set(newest) <= stored
-
-
 def test_an_alert_that_a_kill_interrupts_arrives_after_the_restart(
     service: Service, receiver: HttpReceiver
 ) -> None:
@@ -133,34 +97,6 @@ def test_an_alert_that_a_kill_interrupts_arrives_after_the_restart(
     again = events(receiver)[-1]
     assert again["delivery_id"] == first["delivery_id"]
     assert receiver.requests[-1].headers["webhook-id"] == first["delivery_id"]
-
-
-def test_sigterm_under_load_loses_nothing_and_ends_well(
-    service: Service, receiver: HttpReceiver
-) -> None:
-    application = watched(service, receiver, expected_interval=3600)
-    acknowledged: list[str] = []
-    stop = threading.Event()
-
-    def beat_on() -> None:
-        while not stop.is_set():
-            try:
-                acknowledged.append(service.beat(application)["timestamp"])
-            except (OSError, HTTPException, AssertionError):
-                return
-
-    clients = [threading.Thread(target=beat_on) for _ in range(4)]
-    for client in clients:
-        client.start()
-    wait_until(lambda: len(acknowledged) > 100, "heartbeats")
-    assert service.stop() == 0
-    stop.set()
-    for client in clients:
-        client.join(30)
-    service.start()
-    rows = service.api("GET", f"/applications/{application['id']}/heartbeats?limit=1000")
-    stored = {row["received_at"] for row in rows}
-    assert set(sorted(acknowledged)[-900:]) <= stored
 
 
 def test_sigterm_ends_within_ten_seconds_whatever_hangs(
