@@ -13,7 +13,8 @@ from heartbeat_central.api import answer as problem
 from heartbeat_central.api import is_api_path, register_api
 from heartbeat_central.api.context import ApiContext
 from heartbeat_central.ingest.live import LiveUpdates
-from heartbeat_central.ingest.responses import AsgiApp
+from heartbeat_central.ingest.responses import AsgiApp, Receive, Scope, Send
+from heartbeat_central.ingest.whole_requests import WholeRequests
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.fingerprint import fingerprint
 from heartbeat_central.services.manage_accounts import session_user
@@ -22,8 +23,10 @@ from heartbeat_central.web import SESSION_COOKIE, error_page, register_web
 from heartbeat_central.web.context import WebContext
 from heartbeat_central.wiring.parts import Parts, clock
 
-RENDER_THREADS = 8
+RENDER_THREADS = 2
 """Threads for pages and the REST API; few, because they share the interpreter with the edge."""
+WAITING_THREADS = 8
+"""Threads for requests that mostly wait for others: they cost the edge next to nothing."""
 LARGEST_REQUEST = 2 * 1024 * 1024
 """Bytes that a page or the REST API accepts."""
 
@@ -39,9 +42,21 @@ def build_live(parts: Parts) -> LiveUpdates:
 
 def build_pages(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> AsgiApp:
     """Return the pages and the API. `doorbell` is rung when the monitor may have something to do."""
-    app = flask_app(parts, sender, doorbell)
     # The two libraries spell the types of WSGI and ASGI in ways that no checker can match.
-    return cast("AsgiApp", WSGIMiddleware(cast("Any", app), workers=RENDER_THREADS))
+    app = cast("Any", flask_app(parts, sender, doorbell))
+    rendering = cast("AsgiApp", WSGIMiddleware(app, workers=RENDER_THREADS))
+    waiting = cast("AsgiApp", WSGIMiddleware(app, workers=WAITING_THREADS))
+
+    async def by_patience(scope: Scope, receive: Receive, send: Send) -> None:
+        await (waiting if _waits_for_others(scope) else rendering)(scope, receive, send)
+
+    return WholeRequests(by_patience, largest=LARGEST_REQUEST)
+
+
+def _waits_for_others(scope: Scope) -> bool:
+    """Whether this asks to test a channel, which takes as long as its receiver does."""
+    path: str = scope["path"]
+    return scope["method"] == "POST" and path.rstrip("/").endswith("/test")
 
 
 def flask_app(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> Flask:
