@@ -17,7 +17,7 @@ once more; a restart of the database is no reason for it."""
 PAUSE = 0.5
 LONGEST_STOP = 1.0
 """Seconds that the last outcomes of a stopping service may take."""
-LARGEST_BATCH = 500
+LARGEST_BATCH = 100
 
 log = structlog.get_logger(__name__)
 

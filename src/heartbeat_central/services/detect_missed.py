@@ -13,7 +13,7 @@ from heartbeat_central.storage import blind_windows, states
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.states import Watched
 
-BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 100}
+BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 50}
 """Rows that one transaction judges: enough to be fast. On SQLite, where heartbeats wait for it, few
 enough that they don't wait long."""
 

@@ -57,7 +57,7 @@ def record_signals(
     the database can't take it: then nothing is stored.
     """
     try:
-        with database.write() as connection:
+        with database.write(hurried=True) as connection:
             return _record(connection, signals, now=now, base_url=base_url)
     except StorageUnavailable:
         raise

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,7 @@ class Database:
         self.engine = engine
         self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and instant; its own busy handler sleeps.
-        self._writing: AbstractContextManager[Any] = (
-            Turns() if self.dialect == "sqlite" else nullcontext()
-        )
+        self._turns = Turns() if self.dialect == "sqlite" else None
         self._file = Path(engine.url.database or "") if self.dialect == "sqlite" else None
         self._file_was_there = False
 
@@ -66,15 +64,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, hurried: bool = False) -> Iterator[Connection]:
         """Yield a connection in a transaction that commits at the end, or rolls back on an error.
 
+        `hurried` is for those whom somebody waits for: on SQLite they get every second turn.
         Raises StorageUnavailable when the database can't be reached or refuses; nothing is stored.
         """
         self._look_for_file()
         with (
             _translated(),
-            self._writing,
+            nullcontext() if self._turns is None else self._turns.turn(hurried=hurried),
             self.engine.connect() as raw,
             raw.execution_options(heartbeat_central_write=True) as connection,
             connection.begin(),

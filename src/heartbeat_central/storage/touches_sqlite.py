@@ -53,7 +53,7 @@ class SqliteTouchStore:
         return found
 
     def store(self, touches: Touches) -> Collection[int]:
-        with self._database.write() as connection:
+        with self._database.write(hurried=True) as connection:
             touched = _execute(connection, _TOUCH, _applications(touches), columns=3)
             if touched != len(touches.applications):
                 # Somebody else changed one of them. Who it was does not matter: all are judged again.
