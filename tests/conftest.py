@@ -39,8 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         callspec = getattr(item, "callspec", None)
         given = callspec.params if callspec else {}
-        parameter = given.get("database_url") or given.get("database")
-        # Both fixtures list the two databases; their parameter tells which one this test uses.
+        # These fixtures list the two databases; their parameter tells which one this test uses.
+        listed = ("database_url", "database", "shared_database")
+        parameter = next((given[name] for name in listed if name in given), None)
         if parameter == "postgresql" or ("postgres_url" in names and parameter is None):
             item.add_marker(pytest.mark.postgres)
 
@@ -113,17 +114,18 @@ def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
     with contextlib.ExitStack() as stack:
         if request.param == "sqlite":
             url = str(request.getfixturevalue("sqlite_url"))
-            _migrate(url)
+            migrated(url)
         else:
             request.getfixturevalue("postgres_server")
-            template = postgres.template_database("migrated", _migrate)
+            template = postgres.template_database("migrated", migrated)
             url = stack.enter_context(postgres.fresh_database(template))
         opened = open_database(url)
         stack.callback(opened.close)
         yield opened
 
 
-def _migrate(url: str) -> None:
+def migrated(url: str) -> None:
+    """Make the tables in an empty database, with room for today's heartbeats."""
     from heartbeat_central.services.prune_history import make_room
     from heartbeat_central.storage.engine import open_database
     from heartbeat_central.storage.migrate import upgrade

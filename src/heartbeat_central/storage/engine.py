@@ -14,13 +14,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
+    IntegrityError,
     InterfaceError,
     NoSuchModuleError,
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from heartbeat_central.domain.errors import Invalid, StorageUnavailable
+from heartbeat_central.domain.errors import Conflict, Invalid, StorageUnavailable
 from heartbeat_central.storage.turns import Turns
 
 __all__ = ["Connection", "Database", "open_database"]
@@ -39,6 +40,16 @@ _INTERNAL_ERROR = "XX"
 """A class of PostgreSQL's error codes: damaged files among them."""
 _READ_ONLY_POSTGRESQL = frozenset({"25006"})
 """read_only_sql_transaction: after a failover this may still be the standby."""
+_CONTRADICTIONS = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+        "23505",  # unique_violation
+        "23503",  # foreign_key_violation
+    }
+)
+"""What others may bring about; a NULL where none may be, for example, is a mistake of ours."""
 
 
 class Database:
@@ -68,7 +79,8 @@ class Database:
         """Yield a connection in a transaction that commits at the end, or rolls back on an error.
 
         `hurried` is for those whom somebody waits for: on SQLite they get every second turn.
-        Raises StorageUnavailable when the database can't be reached or refuses; nothing is stored.
+        Raises StorageUnavailable when the database can't be reached or refuses, and Conflict when others
+        have added what may be there once, or removed what is referred to; nothing is stored.
         """
         self._look_for_file()
         with (
@@ -165,6 +177,8 @@ def _sqlite(url: URL, *, alone: bool) -> Engine:
     engine = create_engine(
         url,
         connect_args={"isolation_level": None, "timeout": patience},
+        # Values may be secret, and errors end in logs.
+        hide_parameters=True,
         # A second connection would find the file locked by the first.
         pool_size=1 if alone else 10,
         max_overflow=0 if alone else 10,
@@ -223,6 +237,7 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         max_overflow=5,
         pool_timeout=2,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "heartbeat-central",
@@ -254,15 +269,24 @@ def _is_unusable(error: BaseException) -> bool:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn a lost, busy, full, damaged or absent database into the one error that callers know."""
+    """Turn a lost, busy, full, damaged or absent database, and a lost race, into errors that callers know."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise StorageUnavailable(_reason(error)) from error
+    except IntegrityError as error:
+        if _is_contradiction(error.orig):
+            raise Conflict(f"others have changed what this is about: {_reason(error)}") from error
+        raise
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StorageUnavailable(_reason(error)) from error
         raise
+
+
+def _is_contradiction(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "sqlstate", None)
+    return code in _CONTRADICTIONS
 
 
 def _reason(error: Exception) -> str:

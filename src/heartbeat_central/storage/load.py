@@ -34,7 +34,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from heartbeat_central.domain.backup import ColumnType, Row, Section
-from heartbeat_central.domain.errors import BackupRefused, StorageUnavailable
+from heartbeat_central.domain.errors import BackupRefused, Conflict, StorageUnavailable
 from heartbeat_central.storage import migrate, nodes, partitions
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.tables import (
@@ -79,10 +79,19 @@ def replacing(database: Database) -> Iterator["Loader"]:
         with database.write() as connection:
             migrate.lock(connection)
             yield Loader(connection)
+    except Conflict as conflict:
+        # The database's own: nobody else is at work here, so the file contradicts itself.
+        if isinstance(conflict.__cause__, DBAPIError):
+            raise _refusal(conflict.__cause__) from conflict
+        raise
     except (DBAPIError, OverflowError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        reason = (str(cause).strip().splitlines() or ["no reason given"])[0]
-        raise BackupRefused(f"the database does not take it ({reason})") from error
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> BackupRefused:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    reason = (str(cause).strip().splitlines() or ["no reason given"])[0]
+    return BackupRefused(f"the database does not take it ({reason})")
 
 
 class Loader:
