@@ -104,7 +104,13 @@ def save_settings(
 
 
 def remove(connection: Connection, application_id: int) -> None:
-    """Delete an application with its state, incidents and subscriptions."""
+    """Delete an application with its state, incidents, rollups and subscriptions."""
+    # The state first, as all do who judge it: with the application in its hands, this would wait for the
+    # state while they, with an incident to store, wait for the application.
+    state = select(application_states.c.application_id)
+    connection.execute(
+        state.where(application_states.c.application_id == application_id).with_for_update()
+    )
     connection.execute(delete(applications).where(applications.c.id == application_id))
 
 
@@ -113,11 +119,13 @@ def set_channels(
 ) -> None:
     """Subscribe an application to exactly these channels. Raises Invalid on `channels`."""
     wanted = sorted(set(channel_ids))
+    # Locked: one that somebody is just deleting is gone by then, or stays until this is stored.
     known = set(
         connection.execute(
-            select(channels.c.id).where(
-                channels.c.project_id == project_id, channels.c.id.in_(wanted)
-            )
+            select(channels.c.id)
+            .where(channels.c.project_id == project_id, channels.c.id.in_(wanted))
+            .order_by(channels.c.id)
+            .with_for_update(read=True, key_share=True)
         ).scalars()
     )
     unknown = [channel_id for channel_id in wanted if channel_id not in known]

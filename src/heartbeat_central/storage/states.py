@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.schedule import (
     AnySchedule,
     IntervalSchedule,
@@ -146,10 +147,12 @@ def insert_state(connection: Connection, application_id: int, state: State) -> N
 
 
 def lock(connection: Connection, application_id: int) -> State:
-    """Return the state of one application, its row locked until the transaction ends."""
+    """Return the state of one application, its row locked until the transaction ends. Raises NotFound."""
     row = connection.execute(
         select(states).where(states.c.application_id == application_id).with_for_update()
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise NotFound("there is no such application")
     return _state(row)
 
 
