@@ -133,10 +133,12 @@ class Proxy:
         link = _Link(writer, to_server[1])
         self._links.add(link)
         try:
-            await asyncio.gather(
-                self._forward(link, reader, to_server[1], "to_server"),
-                self._forward(link, to_server[0], writer, "to_client"),
-            )
+            # asyncio's streams log a cancelled handler as an error; only `_close` cancels it.
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(
+                    self._forward(link, reader, to_server[1], "to_server"),
+                    self._forward(link, to_server[0], writer, "to_client"),
+                )
         finally:
             self._links.discard(link)
             link.close()

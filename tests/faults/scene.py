@@ -31,7 +31,7 @@ class Scene:
         )
         self._channel = channel["id"]
         self.healthy = [self._application(f"healthy {one}") for one in range(BRISK)]
-        self.dead = [self._application(f"dead {one}") for one in range(DEAD)]
+        self.dead = [self._application(f"dead {one}", interval=1) for one in range(DEAD)]
 
     def load(self, **more: Any) -> Load:
         """Return clients that call for the healthy applications, to be entered."""
@@ -59,8 +59,8 @@ class Scene:
         assert said == [], "\n".join(said[:20])
         return found
 
-    def _application(self, name: str) -> str:
-        body = {"name": name, "expected_interval": 2, "grace_period": 1}
+    def _application(self, name: str, *, interval: int = 2) -> str:
+        body = {"name": name, "expected_interval": interval, "grace_period": 1}
         created = self.service.api("POST", "/applications", {**body, "channels": [self._channel]})
         return str(created["uuid"])
 

@@ -89,9 +89,13 @@ class Server:
     refuses root.
     """
 
-    def __init__(self, programs: Path | None = None) -> None:
+    def __init__(
+        self, programs: Path | None = None, *, parent: Path | None = None, **settings: str
+    ) -> None:
+        """Its data goes below `parent`; `settings` are lines of postgresql.conf."""
         self._programs = programs or find_programs()
-        self._home = Path(tempfile.mkdtemp(prefix="heartbeat-postgres-"))
+        self._settings = {"max_connections": "200", **settings}
+        self._home = Path(tempfile.mkdtemp(prefix="heartbeat-postgres-", dir=parent))
         self._data = self._home / "data"
         self._account = _unprivileged_account()
         self.port = _free_port()
@@ -131,8 +135,8 @@ class Server:
                 "listen_addresses = '127.0.0.1'\n"
                 f"port = {self.port}\n"
                 "unix_socket_directories = ''\n"
-                "max_connections = 200\n"
             )
+            settings.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
         self.resume()
 
     def resume(self) -> None:

@@ -25,6 +25,8 @@ LONGEST_COMMIT = 1.5
 and clients give up after a few seconds."""
 _LOOK = 0.1
 """Seconds between two looks for one."""
+_BETWEEN_LINES = 1.0
+"""Seconds from one line in the log about refused heartbeats to the next."""
 _NO_ANSWER = "the database does not answer"
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,9 @@ class Batcher:
         self._stopping = False
         self._committing: tuple[float, list[Waiting]] | None = None
         """Since when (time.monotonic) the writer has been at which batch."""
+        # The writer's own: refused heartbeats that no line of the log tells of yet.
+        self._unlogged = 0
+        self._logged_at = -_BETWEEN_LINES
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
 
@@ -160,7 +165,7 @@ class Batcher:
             recorded = self._record([signal for signal, _ in batch])
         except StorageUnavailable as error:
             # Its own words name the database's address.
-            log.warning("heartbeats_refused", count=len(batch), reason=str(error))
+            self._log_refused(len(batch), str(error))
             self._refused(len(batch))
             self._tell(_refuse, batch, "the database can't be used now")
             return
@@ -179,6 +184,14 @@ class Batcher:
         if counts:
             self._metrics.committed(counts, seconds=seconds)
         self._metrics.waiting(self._queue.qsize())
+
+    def _log_refused(self, count: int, reason: str) -> None:
+        # While the database is away every batch ends here; a line each would fill a disk.
+        self._unlogged += count
+        now = time.monotonic()
+        if now - self._logged_at >= _BETWEEN_LINES:
+            log.warning("heartbeats_refused", count=self._unlogged, reason=reason)
+            self._unlogged, self._logged_at = 0, now
 
     def _tell(self, answer: Callable[..., None], *about: object) -> None:
         """Have those who wait answered in their event loop."""

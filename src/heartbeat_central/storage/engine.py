@@ -2,13 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import conninfo
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -22,6 +20,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from heartbeat_central.domain.errors import Conflict, Invalid, StorageUnavailable
+from heartbeat_central.storage import engine_postgresql
 from heartbeat_central.storage.turns import Turns
 
 __all__ = ["Connection", "Database", "open_database"]
@@ -30,10 +29,6 @@ BUSY_TIMEOUT = 5.0
 """Seconds that SQLite waits for another process's write."""
 ALONE_TIMEOUT = 1.0
 """Seconds to wait for a SQLite file of one's own: a service that has it open won't let go of it."""
-CONNECT_TIMEOUT = 2
-"""Seconds, so that an absent PostgreSQL is told as such and not as a hanging request."""
-STATEMENT_TIMEOUT = 30
-"""Seconds after which PostgreSQL ends a statement of ours; none of them should take one."""
 
 _DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _INTERNAL_ERROR = "XX"
@@ -110,7 +105,7 @@ class Database:
             ) as connection,
             connection.begin(),
         ):
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            engine_postgresql.wait_for_ever(connection)
             yield connection
 
     def ping(self) -> None:
@@ -140,8 +135,17 @@ class Database:
             raise StorageUnavailable(f"the file {self._file} is gone")
 
 
-def open_database(url: str, *, pool_size: int = 10, alone: bool = False) -> Database:
+def open_database(
+    url: str,
+    *,
+    pool_size: int = 10,
+    patience: float = engine_postgresql.STATEMENT_TIMEOUT,
+    alone: bool = False,
+) -> Database:
     """Return the database at `url` (`sqlite:///file` or `postgresql://…`), without connecting.
+
+    On PostgreSQL a statement may take `patience` seconds; one that hangs breaks its connection a second
+    later.
 
     `alone` takes a SQLite file for this process only: while another has it open, every use raises
     StorageUnavailable, and the other way round. PostgreSQL has no such lock; see storage/load.py.
@@ -151,7 +155,7 @@ def open_database(url: str, *, pool_size: int = 10, alone: bool = False) -> Data
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return Database(_sqlite(parsed, alone=alone))
-    return Database(_postgresql(parsed, pool_size))
+    return Database(engine_postgresql.make_engine(parsed, pool_size=pool_size, patience=patience))
 
 
 def _parse(url: str) -> URL:
@@ -223,33 +227,6 @@ def _switch_to_wal(cursor: sqlite3.Cursor, patience: float) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def _postgresql(url: URL, pool_size: int) -> Engine:
-    own = f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT}s"
-    try:
-        conninfo.make_conninfo(**{name: str(value) for name, value in url.query.items()})
-    except psycopg.ProgrammingError as error:
-        raise Invalid.one("DATABASE_URL", f"holds an {str(error).strip()}; remove it") from error
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=5,
-        pool_timeout=2,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
-            "application_name": "heartbeat-central",
-            # Some hosters want options of their own in the URL.
-            "options": " ".join([*_texts(url.query.get("options", ())), own]),
-            "tcp_user_timeout": 10_000,
-        },
-    )
-
-
-def _texts(value: str | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else value
 
 
 def _leave_when_unusable(context: ExceptionContext) -> None:

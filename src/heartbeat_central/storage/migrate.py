@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.engine_postgresql import wait_for_ever
 
 _LOCK = 0x4842_4331
 """An arbitrary number that names our advisory lock on PostgreSQL."""
@@ -28,7 +29,7 @@ def lock(connection: Connection) -> None:
     """Keep others from changing the tables, and services from starting, until the transaction ends."""
     # SQLite: the write transaction is the lock. A transaction's lock also works through pgbouncer.
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        wait_for_ever(connection)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 

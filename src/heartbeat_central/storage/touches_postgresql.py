@@ -1,17 +1,19 @@
 """Touches on PostgreSQL: one prepared statement, one round trip, committed when it returns."""
 
 import select
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import pq
+from psycopg import generators, pq
+from psycopg.pq.abc import PGresult
 from sqlalchemy.exc import DBAPIError
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.storage import binary_arrays as arrays
 from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.engine_postgresql import ServerHangs
 from heartbeat_central.storage.touches import Touches
 
 # `touched` locks rows in the order in which they were given: with the settings below, the only plan is
@@ -81,7 +83,7 @@ class PostgresqlTouchStore:
     def store(self, touches: Touches) -> Collection[int]:
         values = _values(touches)
         connection = self._connected()
-        result = connection.pgconn.exec_prepared(_NAME, values, _BINARY, pq.Format.TEXT)
+        result = _execute(connection, values)
         if result.status == pq.ExecStatus.TUPLES_OK:
             return [int(result.get_value(row, 0) or b"") for row in range(result.ntuples)]
         message = result.error_message.decode("utf-8", "replace").strip()
@@ -95,11 +97,24 @@ class PostgresqlTouchStore:
             self._connection = None
 
     def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is not None and _is_gone(self._connection):
+        known = self._connection
+        if known is not None and (known.closed or _is_gone(known)):
             self.close()
         if self._connection is None:
             self._connection = _connect(self._database)
         return self._connection
+
+
+def _execute(connection: psycopg.Connection[Any], values: Sequence[bytes]) -> PGresult:
+    try:
+        connection.pgconn.send_query_prepared(_NAME, values, _BINARY, pq.Format.TEXT)
+        # Not libpq's own way to wait, which knows no end: a server that hangs would hold the writer.
+        results: list[PGresult] = connection.wait(generators.execute(connection.pgconn))
+    except ServerHangs as error:
+        raise StorageUnavailable(str(error)) from error
+    except psycopg.OperationalError as error:
+        raise RefusedTouches(str(error).strip()) from error
+    return results[-1]
 
 
 class RefusedTouches(Exception):

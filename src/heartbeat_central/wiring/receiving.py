@@ -25,6 +25,9 @@ from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.touches import open_touch_store
 from heartbeat_central.wiring.parts import Parts, clock, report_to
 
+PATIENCE = 2.5
+"""Seconds for a statement on PostgreSQL. Whoever waited for it has long been answered with 503."""
+
 _HAS_BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
 
 
@@ -120,7 +123,7 @@ def _recording_database(parts: Parts) -> Database:
     # A connection of its own on PostgreSQL: busy pages and senders must not make heartbeats wait.
     # SQLite has one writer, so that there they share one lock instead.
     if parts.database.dialect == "postgresql":
-        return open_database(parts.settings.database_url, pool_size=1)
+        return open_database(parts.settings.database_url, pool_size=1, patience=PATIENCE)
     return parts.database
 
 

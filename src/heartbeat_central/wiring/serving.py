@@ -73,9 +73,13 @@ def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
     if Work.WEB in does or Work.MONITOR in does:
         from heartbeat_central.wiring import telling
 
-        sender = telling.build_sender(parts.settings, parts.database)
+        database = parts.database
+        if Work.MONITOR in does:
+            database = telling.monitor_database(parts)
+            stops.insert(0, database.close)
+        sender = telling.build_sender(parts.settings, database)
     if Work.MONITOR in does:
-        monitor = telling.build_monitor(parts, sender, proven_until)
+        monitor = telling.build_monitor(parts, database, sender, proven_until)
         monitor.start()
         doorbell = monitor.ring
         before_stop.append(monitor.begin_to_stop)

@@ -11,9 +11,12 @@ from heartbeat_central.monitor.jobs import Monitor, ProvenUntil
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.reach_out import reach_check
 from heartbeat_central.settings import Settings, resolve_secret_key
-from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.secrets import SecretBox
 from heartbeat_central.wiring.parts import Parts, clock, report_to
+
+PATIENCE = 4.0
+"""Seconds for a statement of the monitor on PostgreSQL."""
 
 
 def build_sender(settings: Settings, database: Database) -> Sender:
@@ -22,10 +25,23 @@ def build_sender(settings: Settings, database: Database) -> Sender:
     return Sender(database, build_registry(), box, _outbound(settings))
 
 
-def build_monitor(parts: Parts, sender: Sender, proven_until: ProvenUntil) -> Monitor:
+def monitor_database(parts: Parts) -> Database:
+    """Return the database that the monitor works with.
+
+    On PostgreSQL it has connections of its own, which give up sooner than those of pages: its statements
+    are short, and one that hangs would keep everybody from being told.
+    """
+    if parts.database.dialect == "postgresql":
+        return open_database(parts.settings.database_url, pool_size=5, patience=PATIENCE)
+    return parts.database
+
+
+def build_monitor(
+    parts: Parts, database: Database, sender: Sender, proven_until: ProvenUntil
+) -> Monitor:
     """Return the monitor, not yet started."""
     return Monitor(
-        database=parts.database,
+        database=database,
         sender=sender,
         clock=clock,
         proven_until=proven_until,
