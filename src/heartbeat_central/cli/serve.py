@@ -5,6 +5,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,13 +52,24 @@ def serve(workers: int, only: str | None, host: str | None, port: int | None) ->
     does = EVERYTHING if only is None else frozenset({Work(only)})
     _check_split(settings, workers, only)
     configure_logging()
-    _prepare(settings, does)
-    if workers > 1:
-        _supervise(settings, workers, does)
-        return
-    from heartbeat_central.wiring import serving
+    with _sole(settings):
+        _prepare(settings, does)
+        if workers > 1:
+            _supervise(settings, workers, does)
+            return
+        from heartbeat_central.wiring import serving
 
-    serving.serve(settings, does=does)
+        serving.serve(settings, does=does)
+
+
+def _sole(settings: "Settings") -> AbstractContextManager[None]:
+    """Return what keeps another `serve` from the same SQLite file. Raises SettingsError."""
+    from heartbeat_central.cli.sole_service import sole_service
+    from heartbeat_central.settings import ensure_data_dir
+
+    if settings.database is None:
+        ensure_data_dir(settings)
+    return sole_service(settings.sqlite_file)
 
 
 def _check_split(settings: "Settings", workers: int, only: str | None) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch
+from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch, free_port
 
 
 def test_a_key_and_an_application_made_beforehand_work_in_the_service(
@@ -168,3 +168,28 @@ def test_options_win_over_settings(on_sqlite: CommandLine) -> None:
     (on_sqlite.folder / ".env").write_text("PORT=1\n")
     with on_sqlite.serving(command) as service:
         assert f"http://localhost:{port}" in service.said()
+
+
+def test_a_second_one_on_the_same_sqlite_file_is_refused(on_sqlite: CommandLine) -> None:
+    elsewhere = {"PORT": str(free_port())}
+    with on_sqlite.serving() as service:
+        file = on_sqlite.folder / "data" / "heartbeat-central.db"
+        assert on_sqlite.failure("serve", env=elsewhere) == (
+            f"heartbeat-central: Another `serve` (process {service.process.pid}) is using {file}; stop "
+            "that one, or give this one a database of its own with HEARTBEAT_DATA_DIR or DATABASE_URL."
+        )
+        # Another name for it is no way around.
+        link = on_sqlite.folder / "link.sqlite3"
+        link.symlink_to(file)
+        under_another_name = {**elsewhere, "DATABASE_URL": f"sqlite:///{link}"}
+        assert "Another `serve`" in on_sqlite.failure("serve", env=under_another_name)
+        # Commands that come and go are no service.
+        on_sqlite.output("app", "add", "Web shop", "--interval", "60")
+        on_sqlite.output("user", "add", "a@example.org", "--password-stdin", said="long enough!")
+        on_sqlite.output("backup", "copy.gz")
+        on_sqlite.output("db", "upgrade")
+        service.process.kill()
+        service.process.wait()
+    # What was killed holds nothing.
+    with on_sqlite.serving(env=elsewhere):
+        pass
