@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from heartbeat_central.domain.signal import SignalKind
-from heartbeat_central.services.manage_applications import get_application, list_applications
+from heartbeat_central.services.list_applications import list_applications
+from heartbeat_central.services.manage_applications import get_application
 from tests.support.visitor import Page, Visitor
 from tests.web.conftest import BASE_URL, ON_SQLITE, Site, clock
 

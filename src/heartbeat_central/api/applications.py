@@ -22,6 +22,7 @@ from heartbeat_central.domain.application import settings_from
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView, incident_json
 from heartbeat_central.services import manage_applications as use
+from heartbeat_central.services.list_applications import list_applications
 from heartbeat_central.services.read_history import (
     heartbeat_json,
     heartbeats_page,
@@ -37,7 +38,7 @@ def list_() -> Response:
     values = query(("limit", "cursor", "search", "status", "tag"))
     limit = limit_of(values)
     now = context().clock()
-    views = use.list_applications(
+    views = list_applications(
         context().database,
         project_id(),
         now=now,

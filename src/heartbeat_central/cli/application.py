@@ -23,7 +23,7 @@ def app() -> None:
 def list_() -> None:
     """List the applications with their status and heartbeat URL."""
     from heartbeat_central.services.default_project import default_project_id
-    from heartbeat_central.services.manage_applications import list_applications
+    from heartbeat_central.services.list_applications import list_applications
 
     settings = load_settings()
     views: list[ApplicationView] = []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol, assert_never
 from zoneinfo import ZoneInfo
 
@@ -73,18 +74,19 @@ class CronSchedule:
     def __post_init__(self) -> None:
         _zone(self.timezone)
         try:
-            next(self._times_after(_A_MOMENT))
+            next(self.times_after(_A_MOMENT))
         except (CronSimError, StopIteration) as error:
             raise Invalid.one("schedule.expression", _bad_cron(self.expression)) from error
 
     def next_after(self, moment: datetime) -> datetime:
-        return next(self._times_after(moment))
+        return _next_after(self, moment)
 
     def spacing(self, moment: datetime) -> timedelta:
         first = self.next_after(moment)
         return self.next_after(first) - first
 
-    def _times_after(self, moment: datetime) -> "_UtcTimes":
+    def times_after(self, moment: datetime) -> "_UtcTimes":
+        """Return an iterator over the times after `moment`."""
         fields = CRON_ALIASES.get(self.expression.strip().lower(), self.expression)
         # cronsim reads a sixth field as seconds; a crontab has five.
         if len(fields.split()) != 5:
@@ -102,7 +104,7 @@ class OnCalendarSchedule:
     def __post_init__(self) -> None:
         _zone(self.timezone)
         try:
-            next(self._times_after(_A_MOMENT))
+            next(self.times_after(_A_MOMENT))
         except (OnCalendarError, StopIteration) as error:
             raise Invalid.one(
                 "schedule.expression",
@@ -111,13 +113,14 @@ class OnCalendarSchedule:
             ) from error
 
     def next_after(self, moment: datetime) -> datetime:
-        return next(self._times_after(moment))
+        return _next_after(self, moment)
 
     def spacing(self, moment: datetime) -> timedelta:
         first = self.next_after(moment)
         return self.next_after(first) - first
 
-    def _times_after(self, moment: datetime) -> "_UtcTimes":
+    def times_after(self, moment: datetime) -> "_UtcTimes":
+        """Return an iterator over the times after `moment`."""
         return _UtcTimes(OnCalendar(self.expression, moment.astimezone(_zone(self.timezone))))
 
 
@@ -144,6 +147,12 @@ class Timing:
     def grace(self) -> timedelta:
         """Return the grace period as a span of time."""
         return timedelta(seconds=self.grace_period)
+
+
+# Working it out takes 100 microseconds, and lists ask for thousands again and again.
+@lru_cache(maxsize=16_384)
+def _next_after(schedule: CronSchedule | OnCalendarSchedule, moment: datetime) -> datetime:
+    return next(schedule.times_after(moment))
 
 
 class _UtcTimes:

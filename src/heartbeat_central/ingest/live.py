@@ -27,7 +27,8 @@ class LiveUpdates:
     """Serves `/events`: an event `changed` whenever something that the pages show has changed.
 
     `project_of(cookie)` returns the project of a session cookie, or None; `fingerprint(project)`
-    returns a value that differs when the project's pages would. Both may block: they run in threads.
+    returns a value that differs when the project's pages would, or will in a moment. Both may block: they
+    run in threads.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class LiveUpdates:
 
     async def _watch(self, project_id: int) -> None:
         last: Hashable = None
+        changed = False
         quiet = 0
         while True:
             try:
@@ -98,7 +100,9 @@ class LiveUpdates:
             except HeartbeatCentralError as error:
                 log.warning("live_updates_blind", reason=str(error))
                 seen = last
-            if last is not None and (seen != last or quiet >= LONGEST_SILENCE):
+            # Told twice: what was about to be seen at the first look is there at the next.
+            again, changed = changed, last is not None and seen != last
+            if changed or again or quiet >= LONGEST_SILENCE:
                 self._tell(project_id, b"event: changed\ndata: {}\n\n")
                 quiet = 0
             last = seen

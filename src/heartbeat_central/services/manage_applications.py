@@ -1,6 +1,5 @@
-"""Create, read, change and remove applications."""
+"""Create, show, change and remove applications."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -12,12 +11,11 @@ from heartbeat_central.domain.application import (
     ApplicationSettings,
     settings_from,
 )
-from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindows
 from heartbeat_central.domain.errors import FieldError, Invalid
 from heartbeat_central.domain.schedule import as_json, calendar_schedule
-from heartbeat_central.domain.state import Decision, Shown, State, Stopped
+from heartbeat_central.domain.state import Decision, State, Stopped
 from heartbeat_central.domain.view import ApplicationView, application_view
-from heartbeat_central.storage import applications, blind_windows, incidents, states
+from heartbeat_central.storage import applications, blind_windows, incidents, projects, states
 from heartbeat_central.storage.engine import Connection, Database
 
 Channels = Sequence[int] | Literal["*"]
@@ -70,6 +68,7 @@ def create_application(
             connection, project_id=project_id, uuid=uuid4(), settings=settings, now=now
         )
         states.insert_state(connection, application_id, state)
+        projects.note_change(connection, project_id)
         _subscribe(connection, project_id, application_id, channels)
         application = applications.load(connection, application_id)
     return application_view(application, state, now=now, base_url=base_url)
@@ -82,72 +81,8 @@ def get_application(
     with database.read() as connection:
         application = applications.find(connection, project_id, ref)
         state = states.load_many(connection, [application.id])[application.id]
-        windows = _windows(connection, [state])
+        windows = blind_windows.since_heard(connection, [state])
     return application_view(application, state, now=now, base_url=base_url, windows=windows)
-
-
-def list_applications(
-    database: Database,
-    project_id: int,
-    *,
-    now: datetime,
-    base_url: str,
-    search: str = "",
-    status: Shown | None = None,
-    tag: str | None = None,
-    limit: int = 100,
-    before_id: int | None = None,
-) -> list[ApplicationView]:
-    """Return up to `limit` applications, newest first, with ids below `before_id`.
-
-    `late` and `running` follow from the time and tags are a list, so both are judged here, page by
-    page, over what the database has narrowed down.
-    """
-    found: list[ApplicationView] = []
-    with database.read() as connection:
-        while len(found) < limit:
-            page = applications.page(
-                connection,
-                project_id,
-                limit=limit,
-                before_id=before_id,
-                search=search,
-                statuses=_stored_statuses(status),
-            )
-            loaded = states.load_many(connection, [application.id for application in page])
-            windows = _windows(connection, loaded.values())
-            views = (
-                application_view(one, loaded[one.id], now=now, base_url=base_url, windows=windows)
-                for one in page
-                if one.id in loaded
-            )
-            found += [
-                view
-                for view in views
-                if status in (None, view.status) and (tag is None or tag in view.tags)
-            ]
-            if len(page) < limit:
-                break
-            before_id = page[-1].id
-    return found[:limit]
-
-
-def count_by_status(database: Database, project_id: int, *, now: datetime) -> dict[Shown, int]:
-    """Return how many applications show each status at `now`.
-
-    A few milliseconds for ten thousand: each page of the dashboard tells it.
-    """
-    counts: Counter[Shown] = Counter()
-    with database.read() as connection:
-        stored = states.count_of_project(connection, project_id)
-        for timing, state in states.maybe_late(connection, project_id, now=now):
-            shown = machine.shown(timing, state, now=now)
-            counts[shown] += 1
-            stored[state.status, False] -= 1
-    for (status, is_running), number in stored.items():
-        silent = status in (machine.Status.DOWN, machine.Status.PAUSED)
-        counts[Shown.RUNNING if is_running and not silent else Shown(status)] += number
-    return {status: counts[status] for status in Shown}
 
 
 def change_application(
@@ -186,8 +121,9 @@ def change_application(
         if "is_active" in changes:
             decision = _switched(settings, state, changes["is_active"], now)
             state = _save(connection, before.id, decision)
+        projects.note_change(connection, project_id)
         after = applications.load(connection, before.id)
-        windows = _windows(connection, [state])
+        windows = blind_windows.since_heard(connection, [state])
     return application_view(after, state, now=now, base_url=base_url, windows=windows)
 
 
@@ -219,6 +155,7 @@ def delete_application(
     with database.write() as connection:
         application = applications.find(connection, project_id, ref)
         applications.remove(connection, application.id)
+        projects.note_change(connection, project_id)
     return application
 
 
@@ -293,22 +230,8 @@ def _switched(
     return machine.on_pause(state, now=now)
 
 
-def _windows(connection: Connection, loaded: Collection[State]) -> BlindWindows:
-    if not loaded:
-        return NO_WINDOWS
-    return blind_windows.since(connection, min(map(machine.silent_since, loaded)))
-
-
 def _save(connection: Connection, application_id: int, decision: Decision) -> State:
     if isinstance(decision.transition, Stopped):
         incidents.close_open(connection, application_id, decision.transition.at)
     states.save(connection, application_id, decision.state)
     return decision.state
-
-
-def _stored_statuses(status: Shown | None) -> list[str] | None:
-    if status is None:
-        return None
-    if status in (Shown.LATE, Shown.RUNNING):
-        return ["new", "up"]
-    return [status.value]

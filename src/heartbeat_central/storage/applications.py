@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from heartbeat_central.domain import schedule as schedules
 from heartbeat_central.domain.application import Application, ApplicationSettings
@@ -68,30 +68,6 @@ def find(connection: Connection, project_id: int, ref: int | UUID) -> Applicatio
     return found[0]
 
 
-def page(
-    connection: Connection,
-    project_id: int,
-    *,
-    limit: int,
-    before_id: int | None = None,
-    search: str = "",
-    statuses: Sequence[str] | None = None,
-) -> list[Application]:
-    """Return up to `limit` applications, newest first, with ids below `before_id`.
-
-    `search` finds a part of the name, the slug or a tag, in any case. `statuses` are stored ones.
-    """
-    query = select(applications).where(applications.c.project_id == project_id)
-    if before_id is not None:
-        query = query.where(applications.c.id < before_id)
-    if search:
-        query = _matching(query, search)
-    if statuses is not None:
-        query = query.join(application_states).where(application_states.c.status.in_(statuses))
-    query = query.order_by(applications.c.id.desc()).limit(limit)
-    return _with_channels(connection, connection.execute(query))
-
-
 def save_settings(
     connection: Connection, application_id: int, settings: ApplicationSettings, *, now: datetime
 ) -> None:
@@ -145,15 +121,6 @@ def all_channels(connection: Connection, project_id: int) -> list[int]:
     """Return the ids of every channel of a project."""
     query = select(channels.c.id).where(channels.c.project_id == project_id).order_by(channels.c.id)
     return list(connection.execute(query).scalars())
-
-
-def _matching(query: Select[Any], search: str) -> Select[Any]:
-    return query.where(
-        or_(
-            applications.c.name.icontains(search, autoescape=True),
-            applications.c.slug.icontains(search, autoescape=True),
-        )
-    )
 
 
 def _with_channels(connection: Connection, rows: Iterable[Row[Any]]) -> list[Application]:

@@ -1,11 +1,13 @@
 """Blind windows, and what is still to be done about them."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
 
-from heartbeat_central.domain.blind_window import BlindWindow, BlindWindows, Cause
+from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindow, BlindWindows, Cause
+from heartbeat_central.domain.state import State, silent_since
 from heartbeat_central.storage.tables import blind_windows
 
 MOST = 10_000
@@ -25,6 +27,13 @@ def since(connection: Connection, moment: datetime) -> BlindWindows:
     """Return the windows that ended at `moment` or later."""
     rows = connection.execute(select(blind_windows).where(blind_windows.c.ended_at >= moment))
     return BlindWindows(map(_window, rows))
+
+
+def since_heard(connection: Connection, applications: Collection[State]) -> BlindWindows:
+    """Return the windows that matter to one of these applications: since any was last heard from."""
+    if not applications:
+        return NO_WINDOWS
+    return since(connection, min(map(silent_since, applications)))
 
 
 def set_back(connection: Connection, now: datetime) -> None:

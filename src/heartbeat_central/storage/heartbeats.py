@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, tuple_
+from sqlalchemy import Connection, Row, func, insert, select, text, tuple_
 
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.storage.tables import heartbeats
 
+_DRAWN = text("SELECT CASE WHEN is_called THEN last_value END FROM heartbeats_id_seq")
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -64,6 +65,15 @@ def page(
         )
     query = query.order_by(heartbeats.c.received_at.desc(), heartbeats.c.id.desc()).limit(limit)
     return [_heartbeat(row) for row in connection.execute(query)]
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the highest id that a heartbeat was given. On PostgreSQL it may not be committed yet."""
+    if connection.dialect.name == "sqlite":
+        newest: int | None = connection.execute(select(func.max(heartbeats.c.id))).scalar()
+    else:
+        newest = connection.execute(_DRAWN).scalar()
+    return newest or 0
 
 
 def _values(row: NewHeartbeat) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
@@ -113,6 +113,11 @@ def find(connection: Connection, project_id: int, incident_id: int) -> Incident:
     return to_incident(row)
 
 
+def newest_id(connection: Connection) -> int | None:
+    """Return the highest id there is, over all projects."""
+    return connection.execute(select(func.max(incidents.c.id))).scalar()
+
+
 def page(
     connection: Connection,
     project_id: int,
@@ -123,9 +128,12 @@ def page(
     before: tuple[datetime, int] | None = None,
 ) -> list[Incident]:
     """Return up to `limit` incidents, newest first; `before` is (opened_at, id) of the last seen."""
-    query = select(incidents).where(incidents.c.project_id == project_id)
-    if application_id is not None:
-        query = query.where(incidents.c.application_id == application_id)
+    # One of the two: with both, a database may walk through all of the project's.
+    query = select(incidents).where(
+        incidents.c.project_id == project_id
+        if application_id is None
+        else incidents.c.application_id == application_id
+    )
     if open_only:
         query = query.where(incidents.c.closed_at.is_(None))
     if before is not None:

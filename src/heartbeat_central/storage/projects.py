@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select, text, update
 
 from heartbeat_central.storage.tables import projects
 
@@ -14,6 +14,19 @@ _LOCK = 0x4842_4333
 def first_id(connection: Connection) -> int | None:
     """Return the id of the oldest project; None when there is none."""
     return connection.execute(select(projects.c.id).order_by(projects.c.id).limit(1)).scalar()
+
+
+def note_change(connection: Connection, project_id: int) -> None:
+    """Count a change that somebody made to the project's applications."""
+    connection.execute(
+        update(projects).where(projects.c.id == project_id).values(changes=projects.c.changes + 1)
+    )
+
+
+def changes(connection: Connection, project_id: int) -> int | None:
+    """Return how many changes there were; None when there is no such project."""
+    query = select(projects.c.changes).where(projects.c.id == project_id)
+    return connection.execute(query).scalar()
 
 
 def make_first(connection: Connection, *, name: str, now: datetime) -> int:

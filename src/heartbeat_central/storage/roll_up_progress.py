@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, select, text, update
 
+from heartbeat_central.storage import heartbeats
 from heartbeat_central.storage.rollups import Key
-from heartbeat_central.storage.tables import heartbeats, rollup_progress
+from heartbeat_central.storage.tables import rollup_progress
 
 _LOCK = 0x4842_4334
 """An arbitrary number that names this advisory lock."""
-_DRAWN = text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM heartbeats_id_seq")
 # A transaction locks the history before it draws its first id, and until after its commit is seen.
 _WRITERS = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = 'heartbeats'::regclass"
@@ -63,12 +63,11 @@ def claim(connection: Connection) -> bool:
 
 def drawn(connection: Connection) -> Drawn:
     """Return up to which id heartbeats have ids by now."""
+    # In this order: whoever draws an id after the first look draws a higher one.
+    up_to = heartbeats.newest_id(connection)
     if connection.dialect.name == "sqlite":
         # One writer commits ids in their order.
-        newest = connection.execute(select(func.max(heartbeats.c.id))).scalar()
-        return Drawn(newest or 0, frozenset())
-    # In this order: whoever draws an id after the first look draws a higher one.
-    up_to = connection.execute(_DRAWN).scalar_one()
+        return Drawn(up_to, frozenset())
     return Drawn(up_to, frozenset(connection.execute(_WRITERS).scalars()))
 
 

@@ -1,6 +1,6 @@
 """The hot state of applications: what every heartbeat reads and writes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -8,18 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
     Connection,
     Row,
     and_,
     bindparam,
-    case,
     exists,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
@@ -48,7 +43,7 @@ class Watched:
     state: State
 
 
-_WATCHED = select(
+WATCHED = select(
     applications.c.id,
     applications.c.uuid,
     applications.c.project_id,
@@ -69,14 +64,14 @@ _WATCHED = select(
 # Rows are locked in the order of their ids by everyone, so that two batches never deadlock.
 # On SQLite the write transaction is the lock and FOR UPDATE is left out.
 _BY_UUID = (
-    _WATCHED.where(applications.c.uuid.in_(bindparam("uuids", expanding=True)))
+    WATCHED.where(applications.c.uuid.in_(bindparam("uuids", expanding=True)))
     .order_by(states.c.application_id)
     .with_for_update(of=states)
 )
 
 # SKIP LOCKED: what another node judges, or a heartbeat is just moving, is left to them.
 _DUE = (
-    _WATCHED.where(states.c.check_at <= bindparam("now"))
+    WATCHED.where(states.c.check_at <= bindparam("now"))
     .order_by(states.c.check_at)
     .limit(bindparam("most"))
     .with_for_update(of=states, skip_locked=True)
@@ -101,12 +96,12 @@ _SAVE = (
 def lock_for_signals(connection: Connection, uuids: Iterable[UUID]) -> dict[UUID, Watched]:
     """Return the applications with these uuids, locked until the transaction ends; unknown ones lack."""
     rows = connection.execute(_BY_UUID, {"uuids": list(uuids)})
-    return {watched.uuid: watched for watched in map(_watched, rows)}
+    return {watched.uuid: watched for watched in map(to_watched, rows)}
 
 
 def lock_due(connection: Connection, *, now: datetime, most: int) -> list[Watched]:
     """Return up to `most` applications whose check is due, locked, longest due first."""
-    return [_watched(row) for row in connection.execute(_DUE, {"now": now, "most": most})]
+    return [to_watched(row) for row in connection.execute(_DUE, {"now": now, "most": most})]
 
 
 def earliest_check(connection: Connection) -> datetime | None:
@@ -182,49 +177,6 @@ def save_many(connection: Connection, changed: Mapping[int, State]) -> None:
         )
 
 
-def count_of_project(connection: Connection, project_id: int) -> dict[tuple[Status, bool], int]:
-    """Return how many applications of a project have each status, without and with a started run."""
-    is_running = states.c.started_at.is_not(None)
-    rows = connection.execute(
-        select(states.c.status, is_running.label("is_running"), func.count().label("number"))
-        .join_from(states, applications)
-        .where(applications.c.project_id == project_id)
-        .group_by(states.c.status, is_running)
-    )
-    return {(Status(row.status), bool(row.is_running)): row.number for row in rows}
-
-
-def maybe_late(
-    connection: Connection, project_id: int, *, now: datetime
-) -> Iterator[tuple[Timing, State]]:
-    """Yield the applications of a project whose heartbeat may be expected by `now`.
-
-    Whether it is, the domain decides. This only spares it those with an interval that were heard of
-    within it: on a good day that is all of them.
-    """
-    query = _WATCHED.where(
-        applications.c.project_id == project_id,
-        states.c.status.in_([Status.NEW.value, Status.UP.value]),
-        states.c.started_at.is_(None),
-        or_(
-            applications.c.expected_interval.is_(None),
-            func.coalesce(states.c.last_heartbeat_at, states.c.armed_at)
-            <= _seconds_before(connection, now, applications.c.expected_interval),
-        ),
-    )
-    for watched in map(_watched, connection.execute(query)):
-        yield watched.timing, watched.state
-
-
-def _seconds_before(
-    connection: Connection, now: datetime, seconds: Column[int]
-) -> ColumnElement[Any]:
-    moment = literal(now, states.c.armed_at.type)
-    if connection.dialect.name == "sqlite":
-        return moment.op("-", return_type=BigInteger())(seconds * 1_000_000)
-    return moment - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-
-
 def unheard_since(
     connection: Connection, moment: datetime, *, after_id: int, most: int
 ) -> list[Watched]:
@@ -238,7 +190,7 @@ def unheard_since(
         incidents.c.opened_at >= moment,
     )
     query = (
-        _WATCHED.where(
+        WATCHED.where(
             states.c.application_id > after_id,
             states.c.armed_at < moment,
             or_(states.c.last_heartbeat_at.is_(None), states.c.last_heartbeat_at < moment),
@@ -250,26 +202,7 @@ def unheard_since(
         .order_by(states.c.application_id)
         .limit(most)
     )
-    return [_watched(row) for row in connection.execute(query)]
-
-
-def fingerprint(connection: Connection, project_id: int) -> tuple[Any, ...]:
-    """Return what differs once an application is added, changed, removed or heard from."""
-    row = connection.execute(
-        select(
-            func.count(),
-            func.max(states.c.last_heartbeat_at),
-            func.max(states.c.started_at),
-            func.count(states.c.started_at),
-            func.max(states.c.armed_at),
-            func.sum(case((states.c.status == Status.DOWN.value, 1), else_=0)),
-            func.sum(case((states.c.status == Status.PAUSED.value, 1), else_=0)),
-            func.max(applications.c.updated_at),
-        )
-        .join_from(states, applications)
-        .where(applications.c.project_id == project_id)
-    ).one()
-    return tuple(row)
+    return [to_watched(row) for row in connection.execute(query)]
 
 
 @lru_cache(maxsize=65_536)
@@ -316,7 +249,8 @@ def _state(row: Row[Any]) -> State:
     )
 
 
-def _watched(row: Any) -> Watched:
+def to_watched(row: Any) -> Watched:
+    """Return what a row of `WATCHED` holds."""
     timing = timing_of(
         row.expected_interval,
         row.schedule_kind,

@@ -9,6 +9,7 @@ from flask import current_app
 
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.services.deliver_alerts import Sender
+from heartbeat_central.services.list_applications import StatusCounts
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.secrets import SecretBox
 
@@ -25,6 +26,7 @@ class WebContext:
     """Where this service is reached, without a trailing slash."""
     secret_key: str = field(repr=False)
     clock: Callable[[], datetime]
+    status_counts: StatusCounts
     doorbell: Callable[[], None]
     """Rung after a change that may make a deadline earlier."""
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView
-from heartbeat_central.services.manage_applications import count_by_status, list_applications
+from heartbeat_central.services.list_applications import list_applications
 from heartbeat_central.services.read_history import count_undelivered
 from heartbeat_central.web.context import context
 from heartbeat_central.web.query import id_of, text_of
@@ -71,7 +71,7 @@ def fragment() -> ResponseReturnValue:
 
 def _listing() -> dict[str, Any]:
     filters = _filters()
-    counts = count_by_status(context().database, project_id(), now=context().clock())
+    counts = context().status_counts.of(project_id(), now=context().clock())
     # One more than is shown tells whether there is a next page.
     rows = _list(filters, limit=PAGE + 1, before_id=filters.before)
     shown, more = rows[:PAGE], len(rows) > PAGE

@@ -17,6 +17,7 @@ from heartbeat_central.ingest.responses import AsgiApp, Receive, Scope, Send
 from heartbeat_central.ingest.whole_requests import WholeRequests
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.fingerprint import fingerprint
+from heartbeat_central.services.list_applications import StatusCounts
 from heartbeat_central.services.manage_accounts import session_user
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.web import SESSION_COOKIE, error_page, register_web
@@ -72,6 +73,7 @@ def flask_app(parts: Parts, sender: Sender, doorbell: Callable[[], None]) -> Fla
             base_url=base_url,
             secret_key=parts.secret_key,
             clock=clock,
+            status_counts=StatusCounts(parts.database),
             doorbell=doorbell,
         ),
     )

@@ -6,11 +6,12 @@ import pytest
 
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.domain.state import Shown
-from heartbeat_central.services.manage_applications import (
+from heartbeat_central.services.list_applications import (
+    StatusCounts,
     count_by_status,
     list_applications,
-    pause_application,
 )
+from heartbeat_central.services.manage_applications import pause_application
 from tests.support.world import BASE_URL, World, at
 
 
@@ -60,3 +61,20 @@ def test_every_status_comes_up(fleet: World) -> None:
         if count
     }
     assert seen == set(Shown)
+
+
+def test_counting_that_takes_long_is_not_done_for_every_page(world: World) -> None:
+    # Seconds: asked at the beginning and, when it counts, at the end.
+    moments = iter([0.0, 0.01, 1.0, 1.2, 3.1, 3.3, 3.31])
+    counts = StatusCounts(world.database, timer=lambda: next(moments))
+
+    def total() -> int:
+        return sum(counts.of(world.project_id, now=at(1)).values())
+
+    assert total() == 0
+    world.application("seen at once, for the last count was quick")
+    assert total() == 1
+    world.application("seen once that count, which took 0.2 s, has been kept for ten times as long")
+    assert total() == 1
+    assert total() == 2
+    assert not list(moments)

@@ -14,6 +14,7 @@ from heartbeat_central.storage.tables.accounts import (
 from heartbeat_central.storage.tables.base import metadata
 from heartbeat_central.storage.tables.monitoring import (
     INCIDENT_UNROLLED,
+    IS_NOT_UP,
     application_states,
     applications,
     heartbeats,
@@ -36,6 +37,7 @@ from heartbeat_central.storage.tables.rollups import (
 
 __all__ = [
     "INCIDENT_UNROLLED",
+    "IS_NOT_UP",
     "alerts",
     "api_keys",
     "application_states",

@@ -4,6 +4,7 @@ Applications, channels, keys and members belong to a project from the start.
 """
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ForeignKey,
     Index,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 from heartbeat_central.storage.tables.base import metadata
@@ -24,6 +26,8 @@ projects = Table(
     Column("uuid", Uuid, nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("created_at", Moment, nullable=False),
+    # Counts what people change of its applications, for open pages to hear of. Heartbeats leave it alone.
+    Column("changes", BigInteger, nullable=False, server_default=text("0")),
     sqlite_autoincrement=True,
 )
 

@@ -47,6 +47,8 @@ applications = Table(
     sqlite_autoincrement=True,
 )
 
+IS_NOT_UP = text("(status <> 'up')")
+
 application_states = Table(
     "application_states",
     metadata,
@@ -63,8 +65,15 @@ application_states = Table(
     Column("started_at", Moment),
     Column("started_rid", Uuid),
     Column("check_at", Moment),
-    # The only index: on a column that heartbeats leave alone, so that their updates stay HOT.
+    # Indexes on columns that heartbeats leave alone, so that their updates stay HOT.
     Index("ix_application_states_check_at", "check_at"),
+    Index(
+        "ix_application_states_not_up",
+        "status",
+        "application_id",
+        postgresql_where=IS_NOT_UP,
+        sqlite_where=IS_NOT_UP,
+    ),
     # Room on every page for the next version of a row.
     postgresql_with={"fillfactor": "50"},
 )
@@ -112,6 +121,13 @@ incidents = Table(
         "uq_incidents_open",
         "application_id",
         unique=True,
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    Index(
+        "ix_incidents_open_project_id_opened_at",
+        "project_id",
+        "opened_at",
         postgresql_where=text("closed_at IS NULL"),
         sqlite_where=text("closed_at IS NULL"),
     ),
