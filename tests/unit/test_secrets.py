@@ -20,3 +20,11 @@ def test_another_key_says_what_to_do() -> None:
     sealed = SecretBox(["key"]).seal({"a": 1})
     with pytest.raises(WrongSecretKey, match="set the former SECRET_KEY"):
         SecretBox(["other"]).open(sealed)
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "ü🔥", "{}", "gAAAAA"])
+def test_what_nobody_sealed_is_opened_by_no_key(damaged: str) -> None:
+    box = SecretBox(["key"])
+    assert not box.opens(damaged)
+    with pytest.raises(WrongSecretKey):
+        box.open(damaged)

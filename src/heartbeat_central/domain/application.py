@@ -15,6 +15,7 @@ from heartbeat_central.domain.schedule import (
     Timing,
     calendar_schedule,
 )
+from heartbeat_central.domain.text import is_storable
 
 LONGEST_NAME = 200
 LONGEST_DESCRIPTION = 10_000
@@ -131,8 +132,7 @@ def _label_errors(name: str, slug: str, description: str, tags: Sequence[str]) -
 
 
 def _text_errors(field: str, text: str, *, longest: int, shortest: int = 0) -> list[FieldError]:
-    # PostgreSQL can't store U+0000, and no lone surrogate has a UTF-8 form.
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if not is_storable(text):
         return [FieldError(field, "must not contain NUL or unpaired surrogate characters")]
     if not shortest <= len(text.strip()) or len(text) > longest:
         return [FieldError(field, f"must have {shortest} to {longest} characters")]

@@ -179,7 +179,8 @@ def _attempt(sender: Sender, claimed: Claimed, now: datetime) -> tuple[DeliveryF
         envelope = Envelope(
             alert=claimed.alert, delivery_id=claimed.uuid, attempt=claimed.attempt, sent_at=now
         )
-        return None, plugin.send(envelope, config, sender.outbound)
+        # A plugin of another package may return no text, and what can't be recorded is sent again.
+        return None, str(plugin.send(envelope, config, sender.outbound))
     except DeliveryFailure as failure:
         return failure, ""
     except HeartbeatCentralError as error:

@@ -6,6 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from heartbeat_central.domain.errors import Conflict, Invalid, Unauthenticated
+from heartbeat_central.domain.text import is_storable
 from heartbeat_central.services import passwords
 from heartbeat_central.services.default_project import NAME
 from heartbeat_central.storage import projects, users
@@ -99,8 +100,10 @@ def _add(
 
 
 def _is_address(email: str) -> bool:
-    # No NUL either: PostgreSQL can't even look for one.
-    return len(email) <= 254 and re.fullmatch(r"[^@\s\x00]+@[^@\s\x00]+", email) is not None
+    # What can't be stored can't even be looked for.
+    if len(email) > 254 or not is_storable(email):
+        return False
+    return re.fullmatch(r"[^@\s]+@[^@\s]+", email) is not None
 
 
 def _hash(token: str) -> bytes:

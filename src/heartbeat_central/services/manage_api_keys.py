@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.domain.text import is_storable
 from heartbeat_central.storage import api_keys
 from heartbeat_central.storage.api_keys import ApiKey
 from heartbeat_central.storage.engine import Database
@@ -21,7 +22,7 @@ def create_api_key(
 ) -> tuple[str, ApiKey]:
     """Return a new key, which is shown this once only, and what is stored of it. Raises Invalid."""
     errors = []
-    if not 1 <= len(name.strip()) <= 200 or "\x00" in name:
+    if not 1 <= len(name.strip()) <= 200 or not is_storable(name):
         errors.append(FieldError("name", "must have 1 to 200 characters"))
     if scope not in ("read", "write"):
         errors.append(FieldError("scope", "must be `read` or `write`"))

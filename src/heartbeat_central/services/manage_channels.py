@@ -8,6 +8,7 @@ from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.domain.channel import LONGEST_NAME, ChannelView
 from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.domain.text import is_storable
 from heartbeat_central.storage import channels
 from heartbeat_central.storage.channels import Channel, Past
 from heartbeat_central.storage.engine import Connection, Database
@@ -151,10 +152,10 @@ def delete_channel(database: Database, project_id: int, channel_id: int) -> None
 
 
 def _name_errors(name: str) -> list[FieldError]:
-    if not 1 <= len(name.strip()) <= LONGEST_NAME or "\x00" in name:
+    if not is_storable(name):
+        return [FieldError("name", "must not contain NUL or unpaired surrogate characters")]
+    if not 1 <= len(name.strip()) <= LONGEST_NAME:
         return [FieldError("name", f"must have 1 to {LONGEST_NAME} characters")]
-    if any("\ud800" <= char <= "\udfff" for char in name):
-        return [FieldError("name", "must not contain unpaired surrogate characters")]
     return []
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, insert, literal, 
 from heartbeat_central.domain.alert import Alert
 from heartbeat_central.domain.overtaken import Situation
 from heartbeat_central.domain.state import Status
+from heartbeat_central.domain.text import storable
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import (
     alerts,
@@ -221,7 +222,8 @@ def earliest_due(connection: Connection, *, full_channels: Collection[int] = ())
 def mark_many(connection: Connection, marks: Sequence[Mark]) -> set[int]:
     """Record where claimed deliveries stand; return the ids of those whose lease was still theirs.
 
-    The others are under a newer lease of another node, whose outcome is the one that counts.
+    The others are under a newer lease of another node, whose outcome is the one that counts. What can't
+    be stored of an error is replaced: who said it may say anything, and without it all is sent again.
     """
     if not marks:
         return set()
@@ -236,7 +238,7 @@ def mark_many(connection: Connection, marks: Sequence[Mark]) -> set[int]:
                     "new_status": mark.status.value,
                     "new_due_at": mark.due_at,
                     "new_finished_at": None if mark.status is DeliveryStatus.PENDING else mark.at,
-                    "new_last_error": mark.error,
+                    "new_last_error": None if mark.error is None else storable(mark.error),
                     "new_fallback_due": mark.fallback_due or None,
                 }
                 for mark in held
@@ -271,7 +273,10 @@ def _pending_attempts(connection: Connection, ids: Sequence[int]) -> Mapping[int
 def add_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Store what came of attempts."""
     if attempts:
-        connection.execute(insert(delivery_attempts), [asdict(one) for one in attempts])
+        connection.execute(
+            insert(delivery_attempts),
+            [{**asdict(one), "detail": storable(one.detail)} for one in attempts],
+        )
 
 
 def extend(connection: Connection, claimed: Sequence[Claimed], *, until: datetime) -> None:
@@ -296,10 +301,14 @@ def release_all(connection: Connection, *, now: datetime) -> int:
 
 
 def release(connection: Connection, claimed: Claimed, *, now: datetime) -> None:
-    """Give a claimed delivery back unsent, due at once; the attempt does not count."""
+    """Give a claimed delivery back unsent, due at once; only the number of the attempt is used up."""
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == claimed.id, deliveries.c.attempt == claimed.attempt)
+        .where(
+            deliveries.c.id == claimed.id,
+            deliveries.c.attempt == claimed.attempt,
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+        )
         .values(due_at=now, leased_until=None)
     )
 

@@ -36,9 +36,10 @@ class SecretBox:
 
     def open(self, sealed: str) -> dict[str, Any]:
         """Return what `seal` was given. Raises WrongSecretKey."""
+        # ValueError: what is no token at all, when a row was damaged.
         try:
             opened: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
-        except InvalidToken as error:
+        except (InvalidToken, ValueError) as error:
             raise WrongSecretKey(
                 "SECRET_KEY is not the one this configuration was encrypted with; "
                 "set the former SECRET_KEY, or enter the channel's configuration anew"

@@ -68,6 +68,7 @@ def test_nothing_stored_opens_a_session(world: World) -> None:
         ("ada", PASSWORD, "email"),
         ("ada@exa mple.com", PASSWORD, "email"),
         ("ada\x00@example.com", PASSWORD, "email"),
+        ("ada\ud800@example.com", PASSWORD, "email"),
         ("ada@example.com", "short", "password"),
         ("ada@example.com", "x" * 1001, "password"),
     ],
@@ -105,7 +106,8 @@ def test_a_key_is_known_until_it_is_revoked(world: World) -> None:
     assert listed.revoked_at == at(1)
 
 
-def test_refuses_a_key_without_a_name_or_with_another_scope(world: World) -> None:
+@pytest.mark.parametrize("name", [" ", "a\x00b", "a\ud800b", "x" * 201])
+def test_refuses_a_key_without_a_proper_name_or_with_another_scope(world: World, name: str) -> None:
     with pytest.raises(Invalid) as refused:
-        keys.create_api_key(world.database, world.project_id, " ", "admin", now=START)
+        keys.create_api_key(world.database, world.project_id, name, "admin", now=START)
     assert [error.field for error in refused.value.errors] == ["name", "scope"]
