@@ -25,6 +25,9 @@ LONGEST_COMMIT = 1.5
 and clients give up after a few seconds."""
 _LOOK = 0.1
 """Seconds between two looks for one."""
+_SLOW_FAILURE = 0.3
+"""Seconds. Who has waited behind a batch that took so long to fail is refused with it: the next one may
+take as long again, and nobody should wait for two."""
 _BETWEEN_LINES = 1.0
 """Seconds from one line in the log about refused heartbeats to the next."""
 _NO_ANSWER = "the database does not answer"
@@ -144,26 +147,33 @@ class Batcher:
             return
         waiting = [one for one in committing[1] if not one[1].done()]
         uncertain = len(waiting)
-        while True:
-            try:
-                one = self._queue.get_nowait()
-            except Empty:
-                break
-            if one is None:
-                self._queue.put(None)
-                break
-            waiting.append(one)
+        waiting += self._drained()
         if waiting:
             log.error("database_stuck", refused=len(waiting))
             # What the writer is at is counted when that ends, one way or the other.
             self._refused(len(waiting) - uncertain)
             _refuse(waiting, _NO_ANSWER)
 
+    def _drained(self) -> list[Waiting]:
+        """Take all that is queued."""
+        waiting: list[Waiting] = []
+        while True:
+            try:
+                one = self._queue.get_nowait()
+            except Empty:
+                return waiting
+            if one is None:
+                self._queue.put(None)
+                return waiting
+            waiting.append(one)
+
     def _store(self, batch: list[Waiting]) -> None:
         begun = time.perf_counter()
         try:
             recorded = self._record([signal for signal, _ in batch])
         except StorageUnavailable as error:
+            if time.perf_counter() - begun >= _SLOW_FAILURE:
+                batch = [*batch, *self._drained()]
             # Its own words name the database's address.
             self._log_refused(len(batch), str(error))
             self._refused(len(batch))

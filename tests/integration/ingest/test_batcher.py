@@ -32,6 +32,8 @@ class Store:
         self.open.set()
         self.entered = threading.Event()
         self.error: Exception | None = None
+        self.errors: list[Exception] = []
+        """Of the next batches; those after them are stored."""
         self.wake = False
         self.outcomes: list[Outcome] = []
         """Of a batch with so many signals; of others, all are stored."""
@@ -41,6 +43,8 @@ class Store:
         self.open.wait(10)
         if self.error is not None:
             raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
         self.batches.append(signals)
         outcomes = self.outcomes if len(signals) == len(self.outcomes) else None
         return Recorded(outcomes or [Outcome.STORED] * len(signals), self.wake)
@@ -227,6 +231,26 @@ async def test_a_silent_database_keeps_nobody_waiting(monkeypatch: pytest.Monkey
         await asyncio.sleep(0.001)
     assert await batcher.submit(signal()) is Outcome.STORED
     assert [len(batch) for batch in store.batches] == [1, 1], "what was only queued is not stored"
+    await batcher.stop()
+
+
+@pytest.mark.parametrize(("slow_failure", "refused"), [(0.0, 2), (60.0, 1)])
+async def test_who_waited_behind_a_slow_failure_does_not_wait_for_another(
+    monkeypatch: pytest.MonkeyPatch, slow_failure: float, refused: int
+) -> None:
+    monkeypatch.setattr(batching, "_SLOW_FAILURE", slow_failure)
+    store = Store()
+    batcher = await running(store)
+    store.open.clear()
+    under_way = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.to_thread(store.entered.wait)
+    queued = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.sleep(0)
+    store.errors = [StorageUnavailable("away")]
+    store.open.set()
+    answers = await asyncio.gather(under_way, queued, return_exceptions=True)
+    assert sum(isinstance(one, StorageUnavailable) for one in answers) == refused
+    assert len(store.batches) == 2 - refused
     await batcher.stop()
 
 
