@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from heartbeat_central.domain import schedule as schedules
 from heartbeat_central.domain.application import Application, ApplicationSettings
 from heartbeat_central.domain.errors import Invalid, NotFound
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.states import timing_of
 from heartbeat_central.storage.tables import (
     application_states,
@@ -50,7 +51,9 @@ def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[in
     """Return those of these applications that exist, by id."""
     if not application_ids:
         return {}
-    rows = connection.execute(select(applications).where(applications.c.id.in_(application_ids)))
+    rows = connection.execute(
+        select(applications).where(among(connection, applications.c.id, application_ids))
+    )
     return {one.id: one for one in _with_channels(connection, rows)}
 
 
@@ -129,7 +132,7 @@ def _with_channels(connection: Connection, rows: Iterable[Row[Any]]) -> list[App
     if rows:
         for pair in connection.execute(
             select(subscriptions)
-            .where(subscriptions.c.application_id.in_(list(subscribed)))
+            .where(among(connection, subscriptions.c.application_id, subscribed))
             .order_by(subscriptions.c.channel_id)
         ):
             subscribed[pair.application_id].append(pair.channel_id)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, exists, func, or_, select, update
 
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.dead_letter import DeadLetter
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import alerts, channels, deliveries
 
@@ -88,7 +89,9 @@ def set_told(
 ) -> None:
     """Note that the other channels tell of these, or that there are none."""
     connection.execute(
-        update(deliveries).where(deliveries.c.id.in_(delivery_ids)).values(fallback_due=None)
+        update(deliveries)
+        .where(among(connection, deliveries.c.id, delivery_ids))
+        .values(fallback_due=None)
     )
     connection.execute(
         update(channels).where(channels.c.id == channel.id).values(fallback_told_at=now)

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, distinct, func, not_, select, update
 
 from heartbeat_central.domain.alert import AlertKind
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import alerts, deliveries, incidents
 
@@ -45,7 +46,10 @@ def channels_inside(
         connection.execute(
             select(deliveries.c.channel_id)
             .distinct()
-            .where(deliveries.c.storm_id == storm_id, deliveries.c.channel_id.in_(channel_ids))
+            .where(
+                deliveries.c.storm_id == storm_id,
+                among(connection, deliveries.c.channel_id, channel_ids),
+            )
         ).scalars()
     )
 
@@ -81,7 +85,7 @@ def heard(
         )
     )
     if channel_ids is not None:
-        query = query.where(deliveries.c.channel_id.in_(channel_ids))
+        query = query.where(among(connection, deliveries.c.channel_id, channel_ids))
     return [
         Heard(row.id, row.channel_id, row.incident_id, row.status == PENDING and row.attempt == 0)
         for row in connection.execute(query)
@@ -97,7 +101,7 @@ def enter(
     """
     free = connection.execute(
         select(deliveries.c.id, deliveries.c.attempt, deliveries.c.status)
-        .where(deliveries.c.id.in_(delivery_ids))
+        .where(among(connection, deliveries.c.id, delivery_ids))
         .order_by(deliveries.c.id)
         .with_for_update(skip_locked=True)
     ).all()
@@ -105,12 +109,14 @@ def enter(
     others = {row.id for row in free}.difference(unsent)
     if others:
         connection.execute(
-            update(deliveries).where(deliveries.c.id.in_(others)).values(storm_id=storm_id)
+            update(deliveries)
+            .where(among(connection, deliveries.c.id, others))
+            .values(storm_id=storm_id)
         )
     if unsent:
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.id.in_(unsent))
+            .where(among(connection, deliveries.c.id, unsent))
             .values(storm_id=storm_id, due_at=held_until, last_error=HELD)
         )
     return len(unsent)
@@ -147,7 +153,7 @@ def told_alone(
         .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
         .where(
             deliveries.c.storm_id == storm_id,
-            deliveries.c.channel_id.in_(channel_ids),
+            among(connection, deliveries.c.channel_id, channel_ids),
             deliveries.c.merged_into.is_(None),
             deliveries.c.status != CANCELLED,
             alerts.c.kind == AlertKind.DOWN.value,
@@ -192,7 +198,7 @@ def merge(connection: Connection, delivery_ids: Sequence[int], *, into: int, now
     """Let the delivery `into` take the place of these, which are not sent any more."""
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_(delivery_ids), _UNSENT)
+        .where(among(connection, deliveries.c.id, delivery_ids), _UNSENT)
         .values(
             status=CANCELLED,
             merged_into=into,
@@ -209,7 +215,7 @@ def cancel(
     """Don't send these, for this reason."""
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_(delivery_ids), _UNSENT)
+        .where(among(connection, deliveries.c.id, delivery_ids), _UNSENT)
         .values(status=CANCELLED, due_at=None, finished_at=now, last_error=because)
     )
 
@@ -218,7 +224,7 @@ def release(connection: Connection, delivery_ids: Sequence[int], *, now: datetim
     """Send these as they are, now."""
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.id.in_(delivery_ids), _UNSENT)
+        .where(among(connection, deliveries.c.id, delivery_ids), _UNSENT)
         .values(due_at=now, last_error=None)
     )
 

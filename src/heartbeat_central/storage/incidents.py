@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_,
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import incidents
 
@@ -69,7 +70,9 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
         return []
     rows = connection.execute(
         select(incidents)
-        .where(incidents.c.application_id.in_(list(moments)), incidents.c.closed_at.is_(None))
+        .where(
+            among(connection, incidents.c.application_id, moments), incidents.c.closed_at.is_(None)
+        )
         .order_by(incidents.c.id)
         .with_for_update()
     ).all()
@@ -89,7 +92,9 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
 
 def load_many(connection: Connection, incident_ids: Sequence[int]) -> list[Incident]:
     """Return those of these incidents that there are, in any order."""
-    rows = connection.execute(select(incidents).where(incidents.c.id.in_(incident_ids)))
+    rows = connection.execute(
+        select(incidents).where(among(connection, incidents.c.id, incident_ids))
+    )
     return [to_incident(row) for row in rows]
 
 
@@ -97,7 +102,8 @@ def open_of(connection: Connection, application_ids: Sequence[int]) -> dict[int,
     """Return the open incidents of these applications, by application."""
     rows = connection.execute(
         select(incidents).where(
-            incidents.c.application_id.in_(application_ids), incidents.c.closed_at.is_(None)
+            among(connection, incidents.c.application_id, application_ids),
+            incidents.c.closed_at.is_(None),
         )
     )
     return {row.application_id: to_incident(row) for row in rows}

@@ -12,6 +12,7 @@ from heartbeat_central.domain.alert import Alert
 from heartbeat_central.domain.overtaken import Situation
 from heartbeat_central.domain.state import Status
 from heartbeat_central.domain.text import storable
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import (
     alerts,
@@ -151,7 +152,7 @@ def lease(
     free = (
         select(deliveries.c.id)
         .where(
-            deliveries.c.id.in_(ids),
+            among(connection, deliveries.c.id, ids),
             deliveries.c.status == DeliveryStatus.PENDING.value,
             deliveries.c.due_at <= now,
         )
@@ -171,7 +172,7 @@ def lease(
         )
         .returning(deliveries.c.id)
     ).scalars()
-    rows = connection.execute(_WITH_ALL.where(deliveries.c.id.in_(list(mine))))
+    rows = connection.execute(_WITH_ALL.where(among(connection, deliveries.c.id, mine)))
     return [_claimed(row, now) for row in rows]
 
 
@@ -263,7 +264,10 @@ _MARK = (
 def _pending_attempts(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
     rows = connection.execute(
         select(deliveries.c.id, deliveries.c.attempt)
-        .where(deliveries.c.id.in_(ids), deliveries.c.status == DeliveryStatus.PENDING.value)
+        .where(
+            among(connection, deliveries.c.id, ids),
+            deliveries.c.status == DeliveryStatus.PENDING.value,
+        )
         .order_by(deliveries.c.id)
         .with_for_update()
     )
@@ -284,7 +288,9 @@ def extend(connection: Connection, claimed: Sequence[Claimed], *, until: datetim
     attempts = _pending_attempts(connection, [one.id for one in claimed])
     held = [one.id for one in claimed if attempts.get(one.id) == one.attempt]
     connection.execute(
-        update(deliveries).where(deliveries.c.id.in_(held)).values(due_at=until, leased_until=until)
+        update(deliveries)
+        .where(among(connection, deliveries.c.id, held))
+        .values(due_at=until, leased_until=until)
     )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.moment import isoformat
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import (
     alerts,
@@ -182,7 +183,9 @@ def subscribed_channels(
     for row in connection.execute(
         select(subscriptions.c.application_id, channels.c.id)
         .join(channels, channels.c.id == subscriptions.c.channel_id)
-        .where(subscriptions.c.application_id.in_(application_ids), channels.c.is_active)
+        .where(
+            among(connection, subscriptions.c.application_id, application_ids), channels.c.is_active
+        )
         .order_by(subscriptions.c.application_id, channels.c.id)
     ):
         found.setdefault(row.application_id, []).append(row.id)

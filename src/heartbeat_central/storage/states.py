@@ -28,6 +28,7 @@ from heartbeat_central.domain.schedule import (
     calendar_schedule,
 )
 from heartbeat_central.domain.state import State, Status
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.tables import application_states as states
 from heartbeat_central.storage.tables import applications, incidents
 
@@ -153,7 +154,9 @@ def lock(connection: Connection, application_id: int) -> State:
 
 def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[int, State]:
     """Return the states of these applications by id."""
-    rows = connection.execute(select(states).where(states.c.application_id.in_(application_ids)))
+    rows = connection.execute(
+        select(states).where(among(connection, states.c.application_id, application_ids))
+    )
     return {row.application_id: _state(row) for row in rows}
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from heartbeat_central.domain.state import Status
+from heartbeat_central.storage.among import among
 from heartbeat_central.storage.tables import (
     application_states,
     applications,
@@ -54,7 +55,7 @@ def lock_projects(connection: Connection, project_ids: Iterable[int]) -> None:
     """
     connection.execute(
         select(projects.c.id)
-        .where(projects.c.id.in_(list(project_ids)))
+        .where(among(connection, projects.c.id, project_ids))
         .order_by(projects.c.id)
         .with_for_update(key_share=True)
     ).all()
@@ -154,12 +155,15 @@ def adopt(connection: Connection, storm: Storm, incident_ids: Sequence[int]) -> 
     # Waiting for that transaction could end in a deadlock: it may want the lock on the project.
     free = connection.execute(
         select(incidents.c.id)
-        .where(incidents.c.storm_id.is_(None), or_(began, incidents.c.id.in_(incident_ids)))
+        .where(
+            incidents.c.storm_id.is_(None),
+            or_(began, among(connection, incidents.c.id, incident_ids)),
+        )
         .order_by(incidents.c.id)
         .with_for_update(skip_locked=True)
     ).scalars()
     connection.execute(
-        update(incidents).where(incidents.c.id.in_(list(free))).values(storm_id=storm.id)
+        update(incidents).where(among(connection, incidents.c.id, free)).values(storm_id=storm.id)
     )
 
 
@@ -167,7 +171,7 @@ def storms_of(connection: Connection, incident_ids: Sequence[int]) -> dict[int, 
     """Return the storm of each of these incidents that began in one."""
     rows = connection.execute(
         select(incidents.c.id, incidents.c.storm_id).where(
-            incidents.c.id.in_(incident_ids), incidents.c.storm_id.is_not(None)
+            among(connection, incidents.c.id, incident_ids), incidents.c.storm_id.is_not(None)
         )
     )
     return {row.id: row.storm_id for row in rows}
