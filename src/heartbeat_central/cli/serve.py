@@ -42,6 +42,7 @@ def serve(workers: int, only: str | None, host: str | None, port: int | None) ->
     # nobody would.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
+    from heartbeat_central.cli.listening import check_port
     from heartbeat_central.logs import configure_logging
 
     settings = load_settings()
@@ -52,6 +53,8 @@ def serve(workers: int, only: str | None, host: str | None, port: int | None) ->
     does = EVERYTHING if only is None else frozenset({Work(only)})
     _check_split(settings, workers, only)
     configure_logging()
+    # First of all: who asks for a port that is taken should find nothing begun.
+    check_port(settings.host, settings.port)
     with _sole(settings):
         _prepare(settings, does)
         if workers > 1:
@@ -91,12 +94,10 @@ def _check_split(settings: "Settings", workers: int, only: str | None) -> None:
 def _prepare(settings: "Settings", does: Collection[Work]) -> None:
     """Find out all that would stop the service, bring the tables up to date, and say where it is."""
     from heartbeat_central.cli.first_start import prepare_first_start
-    from heartbeat_central.cli.listening import check_port
     from heartbeat_central.services.prune_history import make_room
     from heartbeat_central.settings import resolve_secret_key
     from heartbeat_central.storage.migrate import upgrade
 
-    check_port(settings.host, settings.port)
     secret_key = resolve_secret_key(settings)
     with opened(settings) as database:
         upgrade(database)

@@ -55,6 +55,10 @@ class StorageUnavailable(HeartbeatCentralError):
     """The database can't be reached or refuses to write. Nothing was stored; try again."""
 
 
+class UnknownSchema(HeartbeatCentralError):
+    """The tables are of a newer version of the program than this one. They were left as they are."""
+
+
 class BackupRefused(HeartbeatCentralError):
     """A backup file can't be used, for the reason given. Nothing was changed."""
 

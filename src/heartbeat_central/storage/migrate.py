@@ -8,6 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from heartbeat_central.domain.errors import UnknownSchema
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.engine_postgresql import wait_for_ever
 
@@ -18,10 +19,18 @@ _LOCK = 0x4842_4331
 def upgrade(database: Database) -> None:
     """Run every migration that is missing, all in one transaction.
 
-    Others that start meanwhile wait, then find nothing to do. Raises StorageUnavailable.
+    Others that start meanwhile wait, then find nothing to do. Raises StorageUnavailable, and
+    UnknownSchema when a newer version of the program has been at work.
     """
     with database.write() as connection:
         lock(connection)
+        revision = revision_of(connection)
+        if revision is not None and not is_known(revision):
+            raise UnknownSchema(
+                f"The tables are at revision {revision}, and this version of the program knows only "
+                f"those up to {newest_revision()}; use the version that brought them there, or restore "
+                "a backup from before."
+            )
         upgrade_to(connection, "head")
 
 

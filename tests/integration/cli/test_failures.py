@@ -105,6 +105,9 @@ def test_tables_of_another_version(on_sqlite: CommandLine, sqlite_url: str) -> N
     assert on_sqlite.run("db", "upgrade", env=env).returncode == 0
     _set_revision(sqlite_url, "0000_older")
     assert "heartbeat-central db upgrade" in on_sqlite.failure("app", "list", env=env)
+    _set_revision(sqlite_url, "9999")
+    for command in (["db", "upgrade"], ["serve"]):
+        assert "use the version that brought them there" in on_sqlite.failure(*command, env=env)
 
 
 def test_a_wrong_option_is_a_usage_error(on_sqlite: CommandLine) -> None:
