@@ -27,7 +27,7 @@ from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.leases import Claimed
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
-from heartbeat_central.storage.touches import open_touch_store
+from heartbeat_central.storage.touch_stores import open_touch_store
 
 BASE_URL = "http://localhost:5000"
 START = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)

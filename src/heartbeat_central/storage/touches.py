@@ -13,7 +13,6 @@ from typing import Protocol
 from uuid import UUID
 
 from heartbeat_central.domain.signal import Signal
-from heartbeat_central.storage.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +54,3 @@ class TouchStore(Protocol):
 
     def close(self) -> None:
         """Let go of the connection, if there is one of its own."""
-
-
-def open_touch_store(database: Database) -> TouchStore:
-    """Return the store for this kind of database; it connects when it is first used."""
-    if database.dialect == "sqlite":
-        from heartbeat_central.storage.touches_sqlite import SqliteTouchStore
-
-        return SqliteTouchStore(database)
-    from heartbeat_central.storage.touches_postgresql import PostgresqlTouchStore
-
-    return PostgresqlTouchStore(database)

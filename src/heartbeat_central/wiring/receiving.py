@@ -22,7 +22,7 @@ from heartbeat_central.services.prove_reception import (
 )
 from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.storage.engine import Database, open_database
-from heartbeat_central.storage.touches import open_touch_store
+from heartbeat_central.storage.touch_stores import open_touch_store
 from heartbeat_central.wiring.parts import Parts, clock, report_to
 
 PATIENCE = 2.5

@@ -18,7 +18,7 @@ from heartbeat_central.services.manage_applications import (
 from heartbeat_central.services.record_signals import Outcome, record_signals
 from heartbeat_central.services.recorder import Recorder
 from heartbeat_central.storage import heartbeats, incidents
-from heartbeat_central.storage.touches import open_touch_store
+from heartbeat_central.storage.touch_stores import open_touch_store
 from tests.support.world import BASE_URL, World, at, signal
 
 

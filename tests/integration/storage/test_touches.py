@@ -13,7 +13,8 @@ from heartbeat_central.domain.state import State, Status, is_steady
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.storage import heartbeats, states
 from heartbeat_central.storage.engine import open_database
-from heartbeat_central.storage.touches import Touch, Touches, open_touch_store
+from heartbeat_central.storage.touch_stores import open_touch_store
+from heartbeat_central.storage.touches import Touch, Touches
 from tests.support.world import World, at, signal
 
 RUN = uuid4()
