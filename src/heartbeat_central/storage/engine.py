@@ -199,6 +199,8 @@ def _sqlite(url: URL, *, alone: bool) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
+        # SQLite's own knows ASCII only, and people search for names in any case.
+        connection.create_function("lower", 1, _lower, deterministic=True)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -209,6 +211,10 @@ def _sqlite(url: URL, *, alone: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _switch_to_wal(cursor: sqlite3.Cursor, patience: float) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
-    func,
     insert,
     select,
 )
@@ -161,9 +160,12 @@ def _is_shown_as(status: DeliveryStatus) -> ColumnElement[bool]:
     return stored
 
 
-def last_attempt(connection: Connection) -> int | None:
+def last_attempt(connection: Connection) -> tuple[int, datetime] | None:
     """Return what differs once a delivery of any project was attempted again."""
-    return connection.execute(select(func.max(delivery_attempts.c.id))).scalar()
+    # With its time: when a channel is deleted, SQLite gives the ids of its last attempts again.
+    newest = select(delivery_attempts.c.id, delivery_attempts.c.finished_at)
+    row = connection.execute(newest.order_by(delivery_attempts.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else (row.id, row.finished_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,13 @@ def test_a_page_holds_one_application_or_open_ones_only_when_asked_to(
     assert ids(application_id=rows.LARGEST) == []
 
 
+def test_the_newest_id_is_known(connection: Connection, project_id: int) -> None:
+    assert incidents.newest_id(connection) is None
+    for _ in range(2):
+        made = rows.incident(connection, project_id, rows.application(connection, project_id))
+        assert incidents.newest_id(connection) == made
+
+
 def test_the_id_of_a_deleted_incident_is_never_given_again(
     connection: Connection, project_id: int
 ) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.digest import DigestTopic
 from heartbeat_central.domain.errors import NotFound
-from heartbeat_central.storage import applications, leases, outbox, tables
+from heartbeat_central.storage import applications, channels, leases, outbox, tables
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.leases import Attempt
 from heartbeat_central.storage.outbox import Delivery, DeliveryStatus, NewAlert
@@ -298,3 +298,24 @@ def test_each_attempt_changes_the_mark_of_the_last_one(
         )
         seen.add(outbox.last_attempt(connection))
     assert len(seen) == 4
+
+
+def test_an_attempt_after_a_deletion_changes_the_mark_too(
+    connection: Connection, project_id: int
+) -> None:
+    marks = []
+    for second in (1, 2):
+        channel_id = rows.channel(connection, project_id)
+        (made,) = rows.deliveries(connection, project_id, [channel_id])
+        tried = Attempt(
+            delivery_id=made,
+            attempt=1,
+            started_at=at(second),
+            finished_at=at(second),
+            outcome="ok",
+            detail="",
+        )
+        leases.add_attempts(connection, [tried])
+        marks.append(outbox.last_attempt(connection))
+        channels.remove(connection, channel_id)
+    assert marks[0] != marks[1]

@@ -123,6 +123,27 @@ def test_a_batch_waits_for_the_batch_before_it(database: Database) -> None:
         assert second.result(10)[uuid].state == FULL
 
 
+@on_postgresql
+def test_batches_lock_applications_in_one_order_whatever_theirs_is(database: Database) -> None:
+    """So none holds what the other waits for."""
+    with database.write() as connection:
+        made = due(connection, rows.project(connection), at(0), at(0))
+        first, second = (uuid_of(connection, one) for one in made)
+
+    def lock_both(connection: Connection) -> int:
+        return len(states.lock_for_signals(connection, [second, first]))
+
+    for held, left in ((first, [made[1]]), (second, [])):
+        with ExitStack() as stack:
+            with database.write() as other:
+                states.lock_for_signals(other, [held])
+                batch = stack.enter_context(meanwhile(database, lock_both))
+                with database.write() as third:
+                    free = [one.id for one in states.lock_due(third, now=at(1), most=9)]
+            assert batch.result(10) == 2
+        assert free == left
+
+
 def test_what_is_due_comes_longest_due_first_and_no_more_than_asked_for(
     connection: Connection, project_id: int
 ) -> None:

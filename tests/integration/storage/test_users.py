@@ -43,6 +43,16 @@ def test_the_first_project_is_made_once_and_found_again(connection: Connection) 
     assert (stored.name, stored.created_at) == ("Default", NOON)
 
 
+def test_changes_of_a_project_are_counted(connection: Connection, project_id: int) -> None:
+    other = rows.project(connection)
+    assert projects.changes(connection, project_id) == 0
+    for _ in range(2):
+        projects.note_change(connection, project_id)
+    assert projects.changes(connection, project_id) == 2
+    assert projects.changes(connection, other) == 0
+    assert projects.changes(connection, rows.LARGEST) is None
+
+
 def test_processes_that_start_together_make_one_project(database: Database) -> None:
     begin = threading.Barrier(4)
 
