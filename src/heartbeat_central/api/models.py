@@ -134,6 +134,9 @@ class Application(Output):
     channels: list[int]
     created_at: Timestamp
     updated_at: Timestamp
+    problem: str | None = Field(
+        description="Why it is not watched as it should be; null: all is well"
+    )
 
 
 class Heartbeat(Output):

@@ -44,7 +44,7 @@ class Alert:
         """Return plain JSON values, to store."""
         return {
             "kind": self.kind.value,
-            "application": self.application.as_json() if self.application else None,
+            "application": _stored(self.application) if self.application else None,
             "incident": incident_json(self.incident) if self.incident else None,
             "digest": self.digest.as_json() if self.digest else None,
             "dashboard_url": self.dashboard_url,
@@ -67,6 +67,14 @@ class Alert:
             dashboard_url=data["dashboard_url"],
             created_at=created_at,
         )
+
+
+def _stored(application: ApplicationView) -> dict[str, Any]:
+    stored = application.as_json()
+    # A node of the version before, which may send this, doesn't know it.
+    if stored["problem"] is None:
+        del stored["problem"]
+    return stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from heartbeat_central.domain.schedule import (
     AnySchedule,
     IntervalSchedule,
     Timing,
+    UnreadableSchedule,
     calendar_schedule,
 )
 from heartbeat_central.domain.text import is_storable
@@ -44,8 +45,11 @@ class ApplicationSettings:
     @property
     def expected_interval(self) -> int | None:
         """Return the interval in seconds; None for a cron or OnCalendar schedule."""
-        schedule = self.timing.schedule
-        return schedule.seconds if isinstance(schedule, IntervalSchedule) else None
+        match self.timing.schedule:
+            case IntervalSchedule(seconds=seconds) | UnreadableSchedule(expected_interval=seconds):
+                return seconds
+            case _:
+                return None
 
 
 def settings_from(
@@ -93,6 +97,8 @@ class Application:
     """The channels it is subscribed to, ascending."""
     created_at: datetime
     updated_at: datetime
+    problem: str | None = None
+    """Why it is not watched as it should be, as one sentence; None: all is well."""
 
     def __post_init__(self) -> None:
         aware(self.created_at)

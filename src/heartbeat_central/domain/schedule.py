@@ -26,6 +26,11 @@ CRON_ALIASES: Mapping[str, str] = {
 }
 """The nicknames of crontab(5). `@reboot` has no time, so it is no schedule."""
 
+LOOK_AGAIN = timedelta(hours=1)
+"""Until what can't be judged is looked at again. Looked at all the time, a few thousand bad rows would
+leave the detector no time for the good ones; never again, nobody would notice that an upgrade has
+brought a time zone back."""
+
 _A_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 """Any moment will do to find out whether an expression ever fires."""
 
@@ -124,7 +129,29 @@ class OnCalendarSchedule:
         return _UtcTimes(OnCalendar(self.expression, moment.astimezone(_zone(self.timezone))))
 
 
-AnySchedule = IntervalSchedule | CronSchedule | OnCalendarSchedule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableSchedule:
+    """What is stored where a schedule should be: a zone that is gone, an expression that never fires.
+
+    Nobody is down because of it: whoever judges asks for `Timing.problem` first. Its times only say
+    when to look again.
+    """
+
+    problem: str
+    """Why it can't be used, as one sentence."""
+    expected_interval: int | None = None
+    kind: str | None = None
+    expression: str | None = None
+    timezone: str | None = None
+
+    def next_after(self, moment: datetime) -> datetime:
+        return moment + LOOK_AGAIN
+
+    def spacing(self, moment: datetime) -> timedelta:
+        return LOOK_AGAIN
+
+
+AnySchedule = IntervalSchedule | CronSchedule | OnCalendarSchedule | UnreadableSchedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +165,20 @@ class Timing:
     """Whether silence from the very beginning is an outage too."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.grace_period <= LONGEST_SPAN:
+        if self.problem is None and not 0 <= self.grace_period <= LONGEST_SPAN:
             raise Invalid(
                 [FieldError("grace_period", f"must be 0 to {LONGEST_SPAN} seconds (366 days)")]
             )
 
     @property
+    def problem(self) -> str | None:
+        """Return why nothing can be judged by it, None when it can."""
+        return self.schedule.problem if isinstance(self.schedule, UnreadableSchedule) else None
+
+    @property
     def grace(self) -> timedelta:
         """Return the grace period as a span of time."""
-        return timedelta(seconds=self.grace_period)
+        return timedelta(0) if self.problem else timedelta(seconds=self.grace_period)
 
 
 # Working it out takes 100 microseconds, and lists ask for thousands again and again.
@@ -185,9 +217,22 @@ def as_json(schedule: AnySchedule) -> dict[str, str] | None:
             kind = "cron"
         case OnCalendarSchedule():
             kind = "oncalendar"
+        case UnreadableSchedule():
+            return _as_stored(schedule)
         case _:
             assert_never(schedule)
     return {"kind": kind, "expression": schedule.expression, "timezone": schedule.timezone}
+
+
+def _as_stored(schedule: UnreadableSchedule) -> dict[str, str] | None:
+    stored = {
+        "kind": schedule.kind,
+        "expression": schedule.expression,
+        "timezone": schedule.timezone,
+    }
+    if not any(stored.values()):
+        return None
+    return {name: text or "" for name, text in stored.items()}
 
 
 def _zone(name: str) -> ZoneInfo:

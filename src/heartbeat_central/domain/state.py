@@ -13,7 +13,7 @@ from heartbeat_central.domain.due import Due, due
 from heartbeat_central.domain.incident import Reason
 from heartbeat_central.domain.moment import aware, aware_or_none
 from heartbeat_central.domain.reception import LARGEST_SKEW
-from heartbeat_central.domain.schedule import Timing
+from heartbeat_central.domain.schedule import LOOK_AGAIN, Timing
 from heartbeat_central.domain.signal import Signal, SignalKind
 
 LONGEST_RUN = timedelta(hours=72)
@@ -57,6 +57,8 @@ class State:
     started_rid: UUID | None = None
     check_at: datetime | None = None
     """When the detector must look; never later than the deadline, None when silence is no outage."""
+    problem: str | None = None
+    """Why what is stored can't be read; the rest is a stand-in then, and must not be stored."""
 
     def __post_init__(self) -> None:
         aware(self.armed_at)
@@ -101,6 +103,8 @@ class Decision:
     """How long the run took that this signal finished."""
     excused: tuple[Span, ...] = ()
     """When heartbeats were due that did not come, and that blind windows may have swallowed."""
+    problem: str | None = None
+    """Why it could not be judged: then only `state.check_at` is to be saved, and this told."""
 
 
 def born(timing: Timing, *, now: datetime) -> State:
@@ -115,6 +119,8 @@ def next_expected(timing: Timing, state: State) -> datetime | None:
     """
     if state.status is Status.PAUSED or _awaits_nothing(timing, state):
         return None
+    if timing.problem or state.problem:
+        return None
     return timing.schedule.next_after(_counted_from(state))
 
 
@@ -123,8 +129,9 @@ def deadline(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -
 
     Blind windows in which its heartbeat may have been lost make it later.
     """
-    awaited = _awaited(timing, state, windows)
-    return None if awaited is None else awaited.at
+    if timing.problem or state.problem:
+        return None
+    return _due_at(timing, state, windows)
 
 
 def shown(timing: Timing, state: State, *, now: datetime) -> Shown:
@@ -149,8 +156,12 @@ def is_steady(state: State) -> bool:
 
 
 def on_signal(timing: Timing, state: State, signal: Signal) -> Decision:
-    """Return what `signal` does. A paused application stores it and changes in nothing."""
-    if state.status is Status.PAUSED or signal.kind is SignalKind.LOG:
+    """Return what `signal` does. A paused application stores it and changes in nothing.
+
+    Nor does one whose state can't be read. Under a schedule that can't be, all is as always but for
+    the deadline, which the detector finds missing.
+    """
+    if state.status is Status.PAUSED or signal.kind is SignalKind.LOG or state.problem is not None:
         return Decision(state)
     if signal.kind is SignalKind.START:
         return Decision(_started(timing, state, signal))
@@ -166,7 +177,11 @@ def on_clock(
     """Return what the passing of time does: down when the deadline has passed, else look again later.
 
     `windows` holds every blind window up to `now` that overlaps the span since `silent_since`.
+    What can't be judged is told as `problem`.
     """
+    problem = timing.problem or state.problem
+    if problem is not None:
+        return unjudged(state, problem, now=now)
     if state.status in (Status.DOWN, Status.PAUSED):
         return Decision(replace(state, check_at=None))
     state = _no_later_than(now, state)
@@ -179,6 +194,21 @@ def on_clock(
     # The run that never finished is over; the next start begins afresh.
     gone = replace(state, status=Status.DOWN, check_at=None, started_at=None, started_rid=None)
     return Decision(gone, WentDown(awaited.at, awaited.reason))
+
+
+def unjudged(state: State, problem: str, *, now: datetime) -> Decision:
+    """Return what to save of an application that can't be judged: to be looked at again later."""
+    return Decision(replace(state, check_at=now + LOOK_AGAIN), problem=problem)
+
+
+def mended(state: State, *, is_down: bool, now: datetime) -> State:
+    """Return a state that can be judged in place of one that can't be read.
+
+    `is_down`: an incident is open. Otherwise silence counts from `now`.
+    """
+    if state.problem is None:
+        return state
+    return State(status=Status.DOWN if is_down else Status.NEW, armed_at=now)
 
 
 def on_pause(state: State, *, now: datetime) -> Decision:
@@ -209,7 +239,12 @@ def on_new_timing(timing: Timing, state: State, *, now: datetime) -> Decision:
 
 
 def _rearmed(timing: Timing, state: State) -> State:
-    return replace(state, check_at=deadline(timing, state))
+    return replace(state, check_at=_due_at(timing, state))
+
+
+def _due_at(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
+    awaited = _awaited(timing, state, windows)
+    return None if awaited is None else awaited.at
 
 
 def silent_since(state: State) -> datetime:
@@ -220,6 +255,8 @@ def silent_since(state: State) -> datetime:
 
 def may_have_lost(timing: Timing, state: State, windows: BlindWindows) -> list[BlindWindow]:
     """Return in which of these windows a heartbeat of the application may have been lost."""
+    if timing.problem or state.problem:
+        return []
     awaited = _awaited(timing, state, windows)
     return [] if awaited is None else windows.overlapping(awaited.spans)
 
@@ -265,7 +302,7 @@ def _started(timing: Timing, state: State, signal: Signal) -> State:
     state = replace(state, started_at=signal.received_at, started_rid=signal.rid)
     if state.status is Status.DOWN:
         return state
-    return replace(state, check_at=_earlier(state.check_at, deadline(timing, state)))
+    return replace(state, check_at=_earlier(state.check_at, _due_at(timing, state)))
 
 
 def _finished(state: State, signal: Signal) -> tuple[State, timedelta | None]:

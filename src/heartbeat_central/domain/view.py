@@ -36,6 +36,8 @@ class ApplicationView:
     channels: tuple[int, ...]
     created_at: datetime
     updated_at: datetime
+    problem: str | None = None
+    """Why it is not watched as it should be; None: all is well."""
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values, times as RFC 3339 text."""
@@ -59,6 +61,7 @@ class ApplicationView:
             "channels": list(self.channels),
             "created_at": moment.isoformat(self.created_at),
             "updated_at": moment.isoformat(self.updated_at),
+            "problem": self.problem,
         }
 
     @classmethod
@@ -112,6 +115,7 @@ def application_view(
         channels=application.channel_ids,
         created_at=application.created_at,
         updated_at=application.updated_at,
+        problem=settings.timing.problem or hot.problem or application.problem,
     )
 
 

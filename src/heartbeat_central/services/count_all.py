@@ -19,6 +19,11 @@ def count_all(database: Database, *, now: datetime) -> list[Figure]:
                 label="status",
             ),
             Figure(
+                "heartbeat_central_unreadable_applications",
+                "Applications that can't be judged because of what is stored of them",
+                {"": counts.unreadable_applications(connection)},
+            ),
+            Figure(
                 "heartbeat_central_deliveries",
                 "Deliveries that wait, and those that were given up",
                 counts.unfinished_deliveries(connection),

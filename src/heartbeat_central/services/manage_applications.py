@@ -42,6 +42,8 @@ def application_errors(
         if ref is not None:
             current = _fields(applications.find(connection, project_id, ref).settings)
         unknown = _unknown_channels(connection, project_id, given.get("channels", ()))
+    if ref is not None and not _changes_settings(given):
+        return unknown
     wanted = _merged(current, given)
     if not set(bad).isdisjoint(_TIMING) and all(wanted[name] is None for name in _TIMING):
         # Whether one of the two was meant can't be told from what is left.
@@ -97,27 +99,34 @@ def change_application(
     """Change the fields given, leave the rest, and return the application.
 
     `changes` takes the arguments of `settings_from`, `is_active` and `channels`. Giving an interval
-    replaces a schedule, and the other way round. Raises Invalid and NotFound.
+    replaces a schedule, and the other way round. What can't be read of it must be among what is given,
+    unless nothing but `is_active` and `channels` is. Raises Invalid and NotFound.
     """
     with database.write() as connection:
         before = applications.find(connection, project_id, ref)
         state = states.lock(connection, before.id)
-        wanted = _merged(_fields(before.settings), changes)
-        errors = [
-            *_rule_errors(wanted),
-            *_unknown_channels(connection, project_id, changes.get("channels", ())),
-        ]
+        settings = before.settings
+        errors = _unknown_channels(connection, project_id, changes.get("channels", ()))
+        if _changes_settings(changes):
+            wanted = _merged(_fields(before.settings), changes)
+            errors = [*_rule_errors(wanted), *errors]
+            if not errors:
+                settings = settings_from(**wanted)
         if errors:
             raise Invalid(errors)
-        settings = settings_from(**wanted)
         if settings != before.settings:
             applications.save_settings(connection, before.id, settings, now=now)
         if "channels" in changes:
             _subscribe(connection, project_id, before.id, changes["channels"])
-        if settings.timing != before.settings.timing:
+        problem = before.problem or state.problem
+        if state.problem is not None:
+            state = _mend(connection, before.id, state, now)
+        if settings.timing != before.settings.timing or problem is not None:
+            # What was wrong is mended, or found again at once by the detector, which says so.
             state = _save(
                 connection, before.id, machine.on_new_timing(settings.timing, state, now=now)
             )
+            applications.save_problems(connection, {before.id: settings.timing.problem})
         if "is_active" in changes:
             decision = _switched(settings, state, changes["is_active"], now)
             state = _save(connection, before.id, decision)
@@ -218,6 +227,17 @@ def _merged(current: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     if changed.get("schedule") is not None and "expected_interval" not in changed:
         changed["expected_interval"] = None
     return {**current, **changed}
+
+
+def _changes_settings(changes: Mapping[str, Any]) -> bool:
+    return not set(changes) <= {"is_active", "channels"}
+
+
+def _mend(connection: Connection, application_id: int, state: State, now: datetime) -> State:
+    is_down = bool(incidents.open_of(connection, [application_id]))
+    state = machine.mended(state, is_down=is_down, now=now)
+    states.replace_state(connection, application_id, state)
+    return state
 
 
 def _switched(

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.registry import Registry
 from heartbeat_central.domain.channel import LONGEST_NAME, ChannelView
-from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.domain.errors import FieldError, HeartbeatCentralError, Invalid
 from heartbeat_central.domain.text import is_storable
 from heartbeat_central.storage import channels
 from heartbeat_central.storage.channels import Channel, Past
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.secrets import SecretBox, WrongSecretKey
+
+log = structlog.get_logger(__name__)
 
 
 def channel_errors(
@@ -196,9 +200,12 @@ def _view(channel: Channel, past: Past, registry: Registry, secret_box: SecretBo
     try:
         plugin = registry.get(channel.type)
         config = plugin_config.masked(plugin, secret_box.open(channel.sealed_config))
-    except (Invalid, WrongSecretKey) as error:
+    except HeartbeatCentralError as error:
         # A plugin that is gone or a lost key must not hide the channel from its owner.
         last_error = str(error)
+    except Exception as error:
+        log.exception("channel_unreadable", channel=channel.id)
+        last_error = f"its configuration can't be read ({type(error).__name__}); enter it anew"
     return ChannelView(
         id=channel.id,
         name=channel.name,

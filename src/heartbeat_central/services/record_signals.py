@@ -14,11 +14,12 @@ import structlog
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal
-from heartbeat_central.domain.state import State, Status, on_signal
+from heartbeat_central.domain.state import Decision, State, Status, on_signal
 from heartbeat_central.services.save_transition import Change, save_transitions
 from heartbeat_central.storage import heartbeats, states
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.heartbeats import NewHeartbeat
+from heartbeat_central.storage.states import Watched
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +90,7 @@ def _record(
             outcomes.append(Outcome.UNKNOWN)
             continue
         before = current[application.id]
-        decision = on_signal(application.timing, before, signal)
+        decision = _decide(application, before, signal)
         rows.append(NewHeartbeat(application.id, signal, decision.duration))
         current[application.id] = decision.state
         if decision.transition is not None:
@@ -113,6 +114,15 @@ def _record(
     alerts_added = save_transitions(connection, changes, now=now, base_url=base_url)
     seen = {uuid: (one.id, current[one.id]) for uuid, one in watched.items()}
     return Recorded(outcomes, wake or alerts_added > 0, seen)
+
+
+def _decide(application: Watched, before: State, signal: Signal) -> Decision:
+    try:
+        return on_signal(application.timing, before, signal)
+    except Exception:
+        # Stored it is in any case; that nothing can be concluded from it, the detector finds and tells.
+        log.exception("signal_not_judged", application=application.id)
+        return Decision(before)
 
 
 def _is_earlier(after: State, *, than: State) -> bool:

@@ -36,8 +36,8 @@ def _tell(connection: Connection, channel: FailedChannel, now: datetime, base_ur
     letters = dead_letters.untold(connection, channel.id, most=AT_ONCE)
     others = dead_letters.other_channels(connection, channel)
     added = 0
-    if letters and others:
-        told = [letter for _, letter in letters]
+    told = [letter for _, letter in letters if letter is not None]
+    if told and others:
         current = list_outages(
             connection,
             {id_ for letter in told for id_ in incidents_of(letter.alert)},

@@ -1,17 +1,18 @@
 """Applications: identity and settings. Their hot state lives in storage.states."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from heartbeat_central.domain import schedule as schedules
 from heartbeat_central.domain.application import Application, ApplicationSettings
 from heartbeat_central.domain.errors import Invalid, NotFound
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
-from heartbeat_central.storage.states import timing_of
+from heartbeat_central.storage.decoding import FIRST, settings_of
 from heartbeat_central.storage.tables import (
     application_states,
     applications,
@@ -51,10 +52,8 @@ def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[in
     """Return those of these applications that exist, by id."""
     if not application_ids:
         return {}
-    rows = connection.execute(
-        select(applications).where(among(connection, applications.c.id, application_ids))
-    )
-    return {one.id: one for one in _with_channels(connection, rows)}
+    query = select(applications).where(among(connection, applications.c.id, application_ids))
+    return {one.id: one for one in _with_channels(connection, query)}
 
 
 def find(connection: Connection, project_id: int, ref: int | UUID) -> Application:
@@ -62,9 +61,7 @@ def find(connection: Connection, project_id: int, ref: int | UUID) -> Applicatio
     column = applications.c.uuid if isinstance(ref, UUID) else applications.c.id
     found = _with_channels(
         connection,
-        connection.execute(
-            select(applications).where(applications.c.project_id == project_id, column == ref)
-        ),
+        select(applications).where(applications.c.project_id == project_id, column == ref),
     )
     if not found:
         raise NotFound("there is no such application")
@@ -80,6 +77,17 @@ def save_settings(
         .where(applications.c.id == application_id)
         .values(updated_at=now, **_values(settings))
     )
+
+
+def save_problems(connection: Connection, problems: Mapping[int, str | None]) -> None:
+    """Store why these applications, by id, are not watched as they should be; None: they are."""
+    if problems:
+        connection.execute(
+            update(applications)
+            .where(applications.c.id == bindparam("of"))
+            .values(problem=bindparam("new_problem")),
+            [{"of": id_, "new_problem": problem} for id_, problem in sorted(problems.items())],
+        )
 
 
 def remove(connection: Connection, application_id: int) -> None:
@@ -126,8 +134,8 @@ def all_channels(connection: Connection, project_id: int) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
-def _with_channels(connection: Connection, rows: Iterable[Row[Any]]) -> list[Application]:
-    rows = list(rows)
+def _with_channels(connection: Connection, query: Select[Any]) -> list[Application]:
+    rows = careful.rows(connection, query, applications.c.id)
     subscribed: dict[int, list[int]] = {row.id: [] for row in rows}
     if rows:
         for pair in connection.execute(
@@ -139,29 +147,17 @@ def _with_channels(connection: Connection, rows: Iterable[Row[Any]]) -> list[App
     return [_application(row, tuple(subscribed[row.id])) for row in rows]
 
 
-def _application(row: Row[Any], channel_ids: tuple[int, ...]) -> Application:
-    timing = timing_of(
-        row.expected_interval,
-        row.schedule_kind,
-        row.schedule_expression,
-        row.schedule_timezone,
-        row.grace_period,
-        row.expect_first_heartbeat,
-    )
+def _application(row: Any, channel_ids: tuple[int, ...]) -> Application:
+    settings, problem = settings_of(row)
     return Application(
         id=row.id,
-        uuid=row.uuid,
+        uuid=row.uuid or UUID(int=0),
         project_id=row.project_id,
-        settings=ApplicationSettings(
-            name=row.name,
-            timing=timing,
-            slug=row.slug,
-            description=row.description,
-            tags=tuple(row.tags),
-        ),
+        settings=settings,
         channel_ids=channel_ids,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        created_at=row.created_at or FIRST,
+        updated_at=row.updated_at or FIRST,
+        problem=problem or row.problem,
     )
 
 

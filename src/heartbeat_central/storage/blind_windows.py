@@ -31,9 +31,11 @@ def since(connection: Connection, moment: datetime) -> BlindWindows:
 
 def since_heard(connection: Connection, applications: Collection[State]) -> BlindWindows:
     """Return the windows that matter to one of these applications: since any was last heard from."""
-    if not applications:
+    # Of a state that can't be read nobody knows.
+    readable = [state for state in applications if state.problem is None]
+    if not readable:
         return NO_WINDOWS
-    return since(connection, min(map(silent_since, applications)))
+    return since(connection, min(map(silent_since, readable)))
 
 
 def set_back(connection: Connection, now: datetime) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from heartbeat_central.domain.state import Status
 from heartbeat_central.storage.tables import application_states, deliveries, incidents
+from heartbeat_central.storage.tables import applications as all_applications
 
 
 def applications(connection: Connection) -> dict[str, int]:
@@ -15,6 +16,12 @@ def applications(connection: Connection) -> dict[str, int]:
         select(application_states.c.status, func.count()).group_by(application_states.c.status)
     )
     return {**{status.value: 0 for status in Status}, **dict(rows.all())}
+
+
+def unreadable_applications(connection: Connection) -> int:
+    """Return how many applications have a problem: a look at the index of those few."""
+    query = select(func.count()).where(all_applications.c.problem.is_not(None))
+    return connection.execute(query).scalar_one()
 
 
 def unfinished_deliveries(connection: Connection) -> dict[str, int]:

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import structlog
 from sqlalchemy import Connection, exists, func, or_, select, update
 
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.dead_letter import DeadLetter
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import alerts, channels, deliveries
 
 DEAD = DeliveryStatus.DEAD.value
+log = structlog.get_logger(__name__)
+
 _UNTOLD = deliveries.c.fallback_due.is_not(None)
 
 
@@ -51,22 +56,29 @@ def is_any_untold(connection: Connection) -> bool:
     )
 
 
-def untold(connection: Connection, channel_id: int, *, most: int) -> list[tuple[int, DeadLetter]]:
-    """Return up to `most` dead letters of a channel, oldest first, each with its delivery's id."""
-    rows = connection.execute(
+def untold(
+    connection: Connection, channel_id: int, *, most: int
+) -> list[tuple[int, DeadLetter | None]]:
+    """Return up to `most` dead letters of a channel, oldest first, each with its delivery's id.
+
+    None stands for one whose alert can't be read any more: it is shown, and nothing can be told of it.
+    """
+    query = (
         select(deliveries.c.id, deliveries.c.last_error, alerts.c.snapshot)
         .join_from(deliveries, alerts, alerts.c.id == deliveries.c.alert_id)
         .where(deliveries.c.channel_id == channel_id, _UNTOLD)
         .order_by(deliveries.c.id)
         .limit(most)
     )
-    return [
-        (
-            row.id,
-            DeadLetter(alert=Alert.from_json(row.snapshot), reason=row.last_error or "unknown"),
-        )
-        for row in rows
-    ]
+    return [(row.id, _letter(row)) for row in careful.rows(connection, query, deliveries.c.id)]
+
+
+def _letter(row: Any) -> DeadLetter | None:
+    try:
+        return DeadLetter(alert=Alert.from_json(row.snapshot), reason=row.last_error or "unknown")
+    except Exception:
+        log.exception("alert_unreadable", delivery=row.id)
+        return None
 
 
 def other_channels(connection: Connection, channel: FailedChannel) -> list[int]:

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, literal, select, update
 
 from heartbeat_central.domain.alert import Alert
 from heartbeat_central.domain.overtaken import Situation
 from heartbeat_central.domain.state import Status
 from heartbeat_central.domain.text import storable
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import (
@@ -22,6 +24,8 @@ from heartbeat_central.storage.tables import (
     delivery_attempts,
     incidents,
 )
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +176,31 @@ def lease(
         )
         .returning(deliveries.c.id)
     ).scalars()
-    rows = connection.execute(_WITH_ALL.where(among(connection, deliveries.c.id, mine)))
-    return [_claimed(row, now) for row in rows]
+    query = _WITH_ALL.where(among(connection, deliveries.c.id, mine))
+    rows = careful.rows(connection, query, deliveries.c.id)
+    claimed = []
+    for row in rows:
+        try:
+            claimed.append(_claimed(row, now))
+        except Exception as error:
+            # Left as it is, it would be claimed first and fail the others' claim for ever.
+            _bury(connection, row.id, careful.damage(row) or careful.reason(error), now)
+    return claimed
+
+
+def _bury(connection: Connection, delivery_id: int, problem: str, now: datetime) -> None:
+    log.error("alert_unreadable", delivery=delivery_id, problem=problem)
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id)
+        .values(
+            status=DeliveryStatus.DEAD.value,
+            due_at=None,
+            leased_until=None,
+            finished_at=now,
+            last_error=f"the stored alert can't be read ({problem})",
+        )
+    )
 
 
 _current = incidents.alias("current")

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     and_,
     insert,
     select,
@@ -19,6 +18,7 @@ from sqlalchemy import (
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.moment import isoformat
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.tables import (
@@ -110,7 +110,9 @@ def page(
         query = query.where(alerts.c.kind != AlertKind.TEST.value)
     if before_id is not None:
         query = query.where(deliveries.c.id < before_id)
-    rows = connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
+    rows = careful.rows(
+        connection, query.order_by(deliveries.c.id.desc()).limit(limit), deliveries.c.id
+    )
     return [_delivery(row) for row in rows]
 
 
@@ -263,7 +265,7 @@ def _application_id(alert: Alert) -> int | None:
     return alert.application.id if alert.application else None
 
 
-def _delivery(row: Row[Any]) -> Delivery:
+def _delivery(row: Any) -> Delivery:
     status = DeliveryStatus(row.status)
     # Held for a digest: that is what comes next, not an attempt of its own.
     is_held = row.storm_id is not None and row.attempt == 0 and row.last_error is not None

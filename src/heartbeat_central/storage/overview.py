@@ -4,6 +4,7 @@ What an application shows follows from the time, and the domain alone decides it
 only what can't show the status that is asked for, so that few are left to judge.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from heartbeat_central.domain.state import Shown, Status
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.states import WATCHED, Watched, to_watched
 from heartbeat_central.storage.tables import IS_NOT_UP, applications, blind_windows
 from heartbeat_central.storage.tables import application_states as states
@@ -39,7 +41,16 @@ def count(connection: Connection, project_id: int) -> dict[tuple[Status, bool], 
         .where(applications.c.project_id == project_id)
         .group_by(states.c.status, is_running)
     )
-    return {(Status(row.status), bool(row.is_running)): row.number for row in rows}
+    counts: Counter[tuple[Status, bool]] = Counter()
+    for row in rows:
+        # One that is unknown is shown as new: storage/decoding.py.
+        known = row.status in _STATUSES
+        status = Status(row.status) if known else Status.NEW
+        counts[status, known and bool(row.is_running)] += row.number
+    return counts
+
+
+_STATUSES = frozenset(status.value for status in Status)
 
 
 def maybe_late(connection: Connection, project_id: int, *, now: datetime) -> list[Watched]:
@@ -47,7 +58,7 @@ def maybe_late(connection: Connection, project_id: int, *, now: datetime) -> lis
     query = WATCHED.where(
         applications.c.project_id == project_id, _may_show(connection, Shown.LATE, now)
     )
-    return [to_watched(row) for row in connection.execute(query)]
+    return [to_watched(row) for row in careful.rows(connection, query, applications.c.id)]
 
 
 def page(
@@ -80,7 +91,7 @@ def page(
     if tag is not None:
         query = query.where(_has_tag(connection, tag))
     query = query.order_by(applications.c.id.desc()).limit(limit)
-    return [to_watched(row) for row in connection.execute(query)]
+    return [to_watched(row) for row in careful.rows(connection, query, applications.c.id)]
 
 
 def _may_show(connection: Connection, status: Shown, now: datetime) -> ColumnElement[bool]:

@@ -38,12 +38,14 @@ class SecretBox:
         """Return what `seal` was given. Raises WrongSecretKey."""
         # ValueError: what is no token at all, when a row was damaged.
         try:
-            opened: dict[str, Any] = json.loads(self._fernet.decrypt(sealed))
+            opened = json.loads(self._fernet.decrypt(sealed))
         except (InvalidToken, ValueError) as error:
             raise WrongSecretKey(
                 "SECRET_KEY is not the one this configuration was encrypted with; "
                 "set the former SECRET_KEY, or enter the channel's configuration anew"
             ) from error
+        if not isinstance(opened, dict):
+            raise WrongSecretKey("what is stored is no configuration; enter it anew")
         return opened
 
 

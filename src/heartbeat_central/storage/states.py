@@ -1,17 +1,16 @@
 """The hot state of applications: what every heartbeat reads and writes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    Row,
     and_,
     bindparam,
+    delete,
     exists,
     func,
     insert,
@@ -21,14 +20,11 @@ from sqlalchemy import (
 )
 
 from heartbeat_central.domain.errors import NotFound
-from heartbeat_central.domain.schedule import (
-    AnySchedule,
-    IntervalSchedule,
-    Timing,
-    calendar_schedule,
-)
+from heartbeat_central.domain.schedule import Timing
 from heartbeat_central.domain.state import State, Status
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
+from heartbeat_central.storage.decoding import FIRST, state_of, timing_of
 from heartbeat_central.storage.tables import application_states as states
 from heartbeat_central.storage.tables import applications, incidents
 
@@ -42,6 +38,8 @@ class Watched:
     project_id: int
     timing: Timing
     state: State
+    problem: str | None = None
+    """As it was told last; `timing` and `state` have theirs as it is now."""
 
 
 WATCHED = select(
@@ -54,6 +52,7 @@ WATCHED = select(
     applications.c.schedule_timezone,
     applications.c.grace_period,
     applications.c.expect_first_heartbeat,
+    applications.c.problem,
     states.c.status,
     states.c.armed_at,
     states.c.last_heartbeat_at,
@@ -96,18 +95,46 @@ _SAVE = (
 
 def lock_for_signals(connection: Connection, uuids: Iterable[UUID]) -> dict[UUID, Watched]:
     """Return the applications with these uuids, locked until the transaction ends; unknown ones lack."""
-    rows = connection.execute(_BY_UUID, {"uuids": list(uuids)})
+    rows = careful.rows(connection, _BY_UUID, applications.c.id, {"uuids": list(uuids)})
     return {watched.uuid: watched for watched in map(to_watched, rows)}
 
 
-def lock_due(connection: Connection, *, now: datetime, most: int) -> list[Watched]:
-    """Return up to `most` applications whose check is due, locked, longest due first."""
-    return [to_watched(row) for row in connection.execute(_DUE, {"now": now, "most": most})]
+def lock_due(
+    connection: Connection, *, now: datetime, most: int, only: Collection[int] | None = None
+) -> list[Watched]:
+    """Return up to `most` applications whose check is due, locked, longest due first.
+
+    `only`: of these alone, by id.
+    """
+    query = _DUE if only is None else _DUE.where(among(connection, states.c.application_id, only))
+    rows = careful.rows(connection, query, applications.c.id, {"now": now, "most": most})
+    return [to_watched(row) for row in rows]
+
+
+def due_ids(connection: Connection, *, now: datetime, most: int) -> list[int]:
+    """Return the ids of up to `most` applications whose check is due, longest due first."""
+    query = select(states.c.application_id).where(states.c.check_at <= now)
+    return list(connection.execute(query.order_by(states.c.check_at).limit(most)).scalars())
 
 
 def earliest_check(connection: Connection) -> datetime | None:
-    """Return when the next application must be judged; None when nothing awaits a check."""
-    return connection.execute(select(func.min(states.c.check_at))).scalar()
+    """Return when the next application must be judged; None when nothing awaits a check.
+
+    What stands before 1970 or is no time at all is due at once, and its row is judged as a bad one.
+    """
+    found = careful.scalar(connection, select(func.min(states.c.check_at)))
+    return FIRST if isinstance(found, careful.Unreadable) else found
+
+
+def postpone(connection: Connection, until: Mapping[int, datetime]) -> None:
+    """Move the checks of these applications, by id, and touch nothing else of their states."""
+    if until:
+        connection.execute(
+            update(states)
+            .where(states.c.application_id == bindparam("of"))
+            .values(check_at=bindparam("new_check_at")),
+            [{"of": id_, "new_check_at": at} for id_, at in sorted(until.items())],
+        )
 
 
 def make_due(connection: Connection, *, now: datetime, after_id: int, most: int) -> int | None:
@@ -144,20 +171,23 @@ def insert_state(connection: Connection, application_id: int, state: State) -> N
 
 def lock(connection: Connection, application_id: int) -> State:
     """Return the state of one application, its row locked until the transaction ends. Raises NotFound."""
-    row = connection.execute(
-        select(states).where(states.c.application_id == application_id).with_for_update()
-    ).one_or_none()
-    if row is None:
-        raise NotFound("there is no such application")
-    return _state(row)
+    query = select(states).where(states.c.application_id == application_id).with_for_update()
+    for row in careful.rows(connection, query, states.c.application_id):
+        return state_of(row)
+    raise NotFound("there is no such application")
+
+
+def replace_state(connection: Connection, application_id: int, state: State) -> None:
+    """Store a whole new state in place of one that can't be read."""
+    connection.execute(delete(states).where(states.c.application_id == application_id))
+    insert_state(connection, application_id, state)
 
 
 def load_many(connection: Connection, application_ids: Sequence[int]) -> dict[int, State]:
-    """Return the states of these applications by id."""
-    rows = connection.execute(
-        select(states).where(among(connection, states.c.application_id, application_ids))
-    )
-    return {row.application_id: _state(row) for row in rows}
+    """Return the states of those of these applications that have one, by id."""
+    query = select(states).where(among(connection, states.c.application_id, application_ids))
+    rows = careful.rows(connection, query, states.c.application_id)
+    return {row.application_id: state_of(row) for row in rows}
 
 
 def save(connection: Connection, application_id: int, state: State) -> None:
@@ -205,29 +235,7 @@ def unheard_since(
         .order_by(states.c.application_id)
         .limit(most)
     )
-    return [to_watched(row) for row in connection.execute(query)]
-
-
-@lru_cache(maxsize=65_536)
-def timing_of(
-    expected_interval: int | None,
-    kind: str | None,
-    expression: str | None,
-    timezone: str | None,
-    grace_period: int,
-    expect_first_heartbeat: bool,
-) -> Timing:
-    """Return the timing of stored columns. Applications that share settings share the object."""
-    schedule: AnySchedule
-    if expected_interval is not None:
-        schedule = IntervalSchedule(expected_interval)
-    else:
-        schedule = calendar_schedule(kind or "", expression or "", timezone or "UTC")
-    return Timing(
-        schedule=schedule,
-        grace_period=grace_period,
-        expect_first_heartbeat=expect_first_heartbeat,
-    )
+    return [to_watched(row) for row in careful.rows(connection, query, applications.c.id)]
 
 
 def _values(state: State) -> dict[str, Any]:
@@ -241,17 +249,6 @@ def _values(state: State) -> dict[str, Any]:
     }
 
 
-def _state(row: Row[Any]) -> State:
-    return State(
-        status=Status(row.status),
-        armed_at=row.armed_at,
-        last_heartbeat_at=row.last_heartbeat_at,
-        started_at=row.started_at,
-        started_rid=row.started_rid,
-        check_at=row.check_at,
-    )
-
-
 def to_watched(row: Any) -> Watched:
     """Return what a row of `WATCHED` holds."""
     timing = timing_of(
@@ -262,4 +259,4 @@ def to_watched(row: Any) -> Watched:
         row.grace_period,
         row.expect_first_heartbeat,
     )
-    return Watched(row.id, row.uuid, row.project_id, timing, _state(row))
+    return Watched(row.id, row.uuid, row.project_id, timing, state_of(row), row.problem)

@@ -77,7 +77,7 @@ def _listing() -> dict[str, Any]:
     shown, more = rows[:PAGE], len(rows) > PAGE
     pressing: Sequence[ApplicationView] = ()
     if not more and filters.before is None:
-        shown = sorted(shown, key=lambda view: (_URGENCY[view.status], view.name.lower()))
+        shown = sorted(shown, key=_pressing_first)
     elif counts[Shown.DOWN] and not filters.any and filters.before is None:
         pressing = _list(Filters(status=Shown.DOWN), limit=MOST_PRESSING, before_id=None)
     return {
@@ -89,6 +89,11 @@ def _listing() -> dict[str, Any]:
         "next_before": shown[-1].id if more else None,
         "undelivered": count_undelivered(context().database, project_id(), most=MOST_UNDELIVERED),
     }
+
+
+def _pressing_first(view: ApplicationView) -> tuple[bool, int, str]:
+    # What can't be watched may be down: nobody knows.
+    return view.problem is None, _URGENCY[view.status], view.name.lower()
 
 
 def _filters() -> Filters:

@@ -50,6 +50,8 @@ def absolute(moment: datetime) -> str:
 
 def schedule_words(view: ApplicationView) -> str:
     """Return when heartbeats are expected: `every 5 min`, `30 2 * * * (Europe/Vienna)`."""
+    if view.schedule is None and view.expected_interval is None:
+        return "none"
     if view.schedule is None:
         return f"every {span(view.expected_interval)}"
     return f"{view.schedule['expression']} ({view.schedule['timezone']})"

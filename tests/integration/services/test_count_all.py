@@ -20,6 +20,7 @@ def test_nothing_is_told_as_zero(world: World) -> None:
         "open_incidents": {"": 0},
         "outbox_age_seconds": {"": 0},
         "outbox_lag_seconds": {"": 0},
+        "unreadable_applications": {"": 0},
     }
 
 

@@ -43,7 +43,15 @@ applications = Table(
     Column("expect_first_heartbeat", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    # Why it can't be watched. Not in the states, whose rows heartbeats rewrite.
+    Column("problem", Text),
     Index(None, "project_id", "id"),
+    Index(
+        "ix_applications_problem",
+        "id",
+        postgresql_where=text("problem IS NOT NULL"),
+        sqlite_where=text("problem IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
