@@ -98,7 +98,10 @@ def page(chromium: "Browser") -> Iterator["Page"]:
 @pytest.fixture(autouse=True, scope="session")
 def _clean_environment() -> Iterator[None]:
     """Keep the developer's own settings out of the tests."""
-    ours = ("HEARTBEAT_", "SMTP_", "TWILIO_", "DATABASE_URL", "SECRET_KEY", "ADMIN_", "BASE_URL")
+    ours = (
+        *("HEARTBEAT_", "SMTP_", "TWILIO_", "ADMIN_"),
+        *("DATABASE_URL", "SECRET_KEY", "BASE_URL", "WATCHDOG_URL"),
+    )
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(ours):

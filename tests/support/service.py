@@ -38,6 +38,8 @@ def free_port() -> int:
 class Service:
     """`python app.py` with its own data folder and port. May be killed and started again."""
 
+    program = ROOT / "app.py"
+
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.folder = folder
         self.arguments = arguments
@@ -75,7 +77,7 @@ class Service:
         self.folder.mkdir(parents=True, exist_ok=True)
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py"), *self.arguments],
+            [sys.executable, str(self.program), *self.arguments],
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,

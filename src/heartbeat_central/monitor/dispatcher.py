@@ -55,13 +55,18 @@ class Dispatcher:
         clock: Callable[[], datetime],
         on_ended: Callable[[], None],
         metrics: Metrics,
+        on_waiting: Callable[[datetime | None], None] = lambda _since: None,
     ) -> None:
-        """Make a dispatcher; `on_ended` is called when there may be more to start."""
+        """Make a dispatcher; `on_ended` is called when there may be more to start.
+
+        `on_waiting` is told since when a delivery is due that no sender takes, None when there is none.
+        """
         self._sender = sender
         self._clock = clock
         self._metrics = metrics
         self._ledger = Ledger(sender.database, on_left=self._forget)
         self._on_ended = on_ended
+        self._on_waiting = on_waiting
         self._lock = threading.Lock()
         self._sent_one = threading.Condition(self._lock)
         self._bulkheads = Bulkheads()
@@ -84,6 +89,7 @@ class Dispatcher:
                 free = self._free()
                 bulkheads = self._bulkheads.copy()
             if free <= 0:
+                self._next(bulkheads, now)
                 return now + timedelta(seconds=SLOW)
             # Without the lock, for senders that end would wait for the database; what they change
             # meanwhile is a matter of one send more or less.
@@ -96,8 +102,14 @@ class Dispatcher:
             for one in claimed:
                 self._start(one)
             if not claimed:
-                return next_delivery(self._sender.database, bulkheads, now=now)
+                return self._next(bulkheads, now)
         return None
+
+    def _next(self, bulkheads: Bulkheads, now: datetime) -> datetime | None:
+        """Return when the next delivery that may start is due, and tell if that should have been."""
+        due_at = next_delivery(self._sender.database, bulkheads, now=now)
+        self._on_waiting(due_at if due_at is not None and due_at < now else None)
+        return due_at
 
     def begin_to_stop(self) -> None:
         """Start nothing more. What is being sent has from now on LONGEST_STOP to end."""

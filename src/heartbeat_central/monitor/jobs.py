@@ -11,6 +11,8 @@ from heartbeat_central.domain.blind_window import BlindWindow
 from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
+from heartbeat_central.services import call_watchdog
+from heartbeat_central.services.call_watchdog import Watchdog
 from heartbeat_central.services.deliver_alerts import Sender, take_back_all
 from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.limit_sign_ins import forget_tries
@@ -55,7 +57,9 @@ class Monitor:
         retention_days: int,
         reaches_out: Callable[[], bool],
         report: Report,
+        on_waiting: Callable[[datetime | None], None],
         metrics: Metrics,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._database = database
         self._metrics = metrics
@@ -65,13 +69,19 @@ class Monitor:
         self._retention_days = retention_days
         self._reaches_out = reaches_out
         self._scheduler = BackgroundScheduler(
-            timezone="UTC", executors={"default": ThreadPoolExecutor(4)}
+            timezone="UTC", executors={"default": ThreadPoolExecutor(5)}
         )
         longest = min(LOOK[database.dialect], check_interval)
         self._notice = PacedJob(
             self._scheduler, "notice", self._detect, longest=longest, clock=clock, report=report
         )
-        self._dispatcher = Dispatcher(sender, clock=clock, on_ended=self.ring_tell, metrics=metrics)
+        self._dispatcher = Dispatcher(
+            sender,
+            clock=clock,
+            on_ended=self.ring_tell,
+            metrics=metrics,
+            on_waiting=on_waiting,
+        )
         self._tell = PacedJob(
             self._scheduler,
             "tell",
@@ -115,7 +125,7 @@ class Monitor:
         )
 
         # Digests first: what is held since before a stop then goes out in them.
-        self._jobs = (
+        self._jobs: tuple[PacedJob, ...] = (
             self._digests,
             self._following_up,
             self._notice,
@@ -123,6 +133,18 @@ class Monitor:
             self._rolling_up,
             self._housekeeping,
         )
+        if watchdog is not None:
+            self._watchdog = watchdog
+            self._jobs += (
+                PacedJob(
+                    self._scheduler,
+                    "watchdog",
+                    self._call_watchdog,
+                    longest=call_watchdog.PERIOD.total_seconds(),
+                    clock=clock,
+                    report=report,
+                ),
+            )
 
     def start(self) -> None:
         """Begin to notice and to tell. Raises StorageUnavailable."""
@@ -207,6 +229,9 @@ class Monitor:
         prune_sessions(self._database, now=now)
         forget_tries(self._database, now=now)
         return self._clock() if pruned.more else None
+
+    def _call_watchdog(self) -> datetime:
+        return self._clock() + self._watchdog.call()
 
     def _roll_up(self) -> datetime:
         return self._history.step(now=self._clock())

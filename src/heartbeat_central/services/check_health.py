@@ -10,10 +10,14 @@ from typing import Any
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.domain.work import EVERYTHING, Work
+from heartbeat_central.services.prove_reception import reception_proven_until
 from heartbeat_central.storage.engine import Database
 
 LONGEST_SILENCE = timedelta(seconds=30)
 """A job of the monitor that has not succeeded for so long is not healthy; they run every second."""
+LONGEST_WAIT = timedelta(minutes=2)
+"""An alert that is due for longer, and that no sender takes, is not being sent. An alert of a receiver
+that is slow waits for its turn, which is another matter."""
 LONGEST_BLINDNESS = timedelta(seconds=10)
 """Heartbeats that can't be stored are lost: this is told sooner."""
 
@@ -28,7 +32,7 @@ _PUBLIC = {
     "database": "does not answer; the log tells why",
     "ingest": "has not stored a heartbeat of its own lately; the log tells why",
     "detector": "has not looked for silent applications lately; the log tells why",
-    "outbox": "has not looked for alerts to send lately; the log tells why",
+    "outbox": "does not look for alerts to send, or does not send what is due; the log tells why",
 }
 
 
@@ -39,6 +43,20 @@ class Vitals:
         self._lock = threading.Lock()
         self._succeeded: dict[str, datetime] = {}
         self._problems: dict[str, str] = {}
+        self._waiting: dict[str, datetime] = {}
+
+    def waits(self, job: str, since: datetime | None) -> None:
+        """Note since when something waits that the job is there for; None: nothing does."""
+        with self._lock:
+            if since is None:
+                self._waiting.pop(job, None)
+            else:
+                self._waiting[job] = since
+
+    def waiting_since(self, job: str) -> datetime | None:
+        """Return since when something waits that the job is there for, if anything does."""
+        with self._lock:
+            return self._waiting.get(job)
 
     def ok(self, job: str, at: datetime) -> None:
         """Note a run that succeeded."""
@@ -120,6 +138,30 @@ def check_health(
     return Health(parts)
 
 
+def check_all(
+    database: Database, vitals: Vitals, *, now: datetime, does: Collection[Work]
+) -> Health:
+    """Return the same; what other processes do to take heartbeats is judged by what they have stored."""
+    health = check_health(database, vitals, now=now, does=does)
+    if Work.RECORD in does or not health.parts["database"].ok:
+        return health
+    return Health({**health.parts, "ingest": _proven(database, now)})
+
+
+def _proven(database: Database, now: datetime) -> Part:
+    try:
+        proven = reception_proven_until(database)
+    except StorageUnavailable as error:
+        return Part(status=PartStatus.FAILING, detail=str(error))
+    if proven is None or abs(now - proven) > LONGEST_BLINDNESS:
+        return Part(
+            status=PartStatus.FAILING,
+            detail="no process has stored a heartbeat of its own lately",
+            last_ok=proven,
+        )
+    return Part(status=PartStatus.OK, last_ok=proven)
+
+
 def _database(database: Database, now: datetime) -> Part:
     try:
         database.ping()
@@ -136,6 +178,14 @@ def _job(vitals: Vitals, job: str, now: datetime, longest: timedelta) -> Part:
     if abs(now - last_ok) > longest:
         return Part(
             status=PartStatus.FAILING, detail=problem or "has not run lately", last_ok=last_ok
+        )
+    since = vitals.waiting_since(job)
+    if since is not None and now - since > LONGEST_WAIT:
+        waited = (now - since).total_seconds()
+        return Part(
+            status=PartStatus.FAILING,
+            detail=problem or f"an alert is due for {waited:.0f} s, and no sender takes it",
+            last_ok=last_ok,
         )
     return Part(status=PartStatus.OK, detail=problem, last_ok=last_ok)
 

@@ -24,6 +24,17 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _address_to_call(value: str) -> str:
+    # With its query, and to the last character: what is called may tell by them who calls.
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError
+    if any(character.isspace() for character in value):
+        raise ValueError
+    _ = parts.port  # raises ValueError for a port that is no number
+    return value
+
+
 def _database_address(value: str) -> str:
     if not value.startswith((_SQLITE, "postgresql://", "postgres://")):
         raise ValueError
@@ -58,6 +69,7 @@ def _one_word(value: str) -> str:
 
 
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
+AddressToCall = Annotated[SecretStr, BeforeValidator(_address_to_call)]
 DatabaseAddress = Annotated[SecretStr, BeforeValidator(_database_address)]
 MailAddress = Annotated[str, BeforeValidator(_mail_address)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
@@ -181,6 +193,14 @@ class Settings(BaseSettings):
         "Asked before many applications are told as down together: while it does not answer, the "
         "cause may be this service's own network, and the alert waits up to two minutes",
         must="a web address such as https://example.com",
+    )
+    watchdog_url: AddressToCall | None = _setting(
+        "WATCHDOG_URL",
+        None,
+        "Called every minute while all is well here, such as a heartbeat URL of another Heartbeat "
+        "Central; its silence tells of ours",
+        must="a web address such as https://other.example.org/heartbeat/UUID",
+        secret=True,
     )
     smtp_server: HostName | None = _setting(
         "SMTP_SERVER",

@@ -79,7 +79,7 @@ def _build(parts: Parts, does: Collection[Work]) -> tuple[AsgiApp, Call]:
             stops.insert(0, database.close)
         sender = telling.build_sender(parts.settings, database)
     if Work.MONITOR in does:
-        monitor = telling.build_monitor(parts, database, sender, proven_until)
+        monitor = telling.build_monitor(parts, database, sender, proven_until, does)
         monitor.start()
         doorbell = monitor.ring
         before_stop.append(monitor.begin_to_stop)

@@ -1,5 +1,6 @@
 """What notices and tells."""
 
+from collections.abc import Collection
 from functools import partial
 
 from pydantic import SecretStr
@@ -7,7 +8,10 @@ from pydantic import SecretStr
 from heartbeat_central.alerts.base import Outbound, SmtpDefaults, TwilioDefaults
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import build_registry
+from heartbeat_central.domain.work import Work
 from heartbeat_central.monitor.jobs import Monitor, ProvenUntil
+from heartbeat_central.services.call_watchdog import Watchdog
+from heartbeat_central.services.check_health import check_all
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.reach_out import reach_check
 from heartbeat_central.settings import Settings, resolve_secret_key
@@ -37,9 +41,21 @@ def monitor_database(parts: Parts) -> Database:
 
 
 def build_monitor(
-    parts: Parts, database: Database, sender: Sender, proven_until: ProvenUntil
+    parts: Parts,
+    database: Database,
+    sender: Sender,
+    proven_until: ProvenUntil,
+    does: Collection[Work],
 ) -> Monitor:
     """Return the monitor, not yet started."""
+    watchdog = None
+    if parts.settings.watchdog_url is not None:
+        watchdog = Watchdog(
+            # The operator chose the address: it may well be in the own network.
+            sender.outbound.operator_http,
+            parts.settings.watchdog_url.get_secret_value(),
+            check=lambda: check_all(database, parts.vitals, now=clock(), does=does),
+        )
     return Monitor(
         database=database,
         sender=sender,
@@ -50,6 +66,8 @@ def build_monitor(
         retention_days=parts.settings.retention_days,
         reaches_out=reach_check(sender.outbound.operator_http, parts.settings.reach_check_url),
         report=partial(report_to, parts.vitals),
+        on_waiting=partial(parts.vitals.waits, "tell"),
+        watchdog=watchdog,
         metrics=parts.metrics,
     )
 

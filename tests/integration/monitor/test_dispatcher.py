@@ -31,12 +31,14 @@ class Running:
         sender = Sender(world.database, world.registry, world.secret_box, world.outbound)
         begun = time.monotonic()
         self.metrics = Metrics()
+        self.waited: list[datetime | None] = []
         self.dispatcher = Dispatcher(
             sender,
             # The world's own time: it begins at noon, whatever the time of day.
             clock=lambda: at(time.monotonic() - begun),
             on_ended=lambda: None,
             metrics=self.metrics,
+            on_waiting=self.waited.append,
         )
 
     def until(self, condition: Callable[[], object]) -> None:
@@ -196,3 +198,30 @@ def test_receivers_that_hang_take_no_place_for_long_however_many_there_are(
         running.until(lambda: healthy.requests)
         assert len(hanging.requests) >= 9, "they came first, and still hang"
         hanging.closing.set()
+
+
+def test_tells_since_when_what_is_due_waits_for_a_sender(
+    world: World, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpReceiver() as receiver:
+        application = world.application(channels=[world.webhook(receiver.url)])
+        world.beat(application, -300, SignalKind.FAIL)
+        monkeypatch.setattr(module, "SENDERS", 0)
+        running.dispatcher.dispatch()
+        assert running.waited == [at(-300)]
+        monkeypatch.undo()
+        running.until(lambda: receiver.requests)
+        assert running.waited[-1] is None
+
+
+def test_the_backlog_of_a_receiver_that_hangs_waits_for_no_sender(
+    world: World, running: Running
+) -> None:
+    with HttpReceiver(hangs) as receiver:
+        channel = world.webhook(receiver.url)
+        for number in range(20):
+            application = world.application(f"app {number}", channels=[channel])
+            world.beat(application, -APART * (number + 1), SignalKind.FAIL)
+        running.until(lambda: receiver.requests)
+        running.dispatcher.dispatch()
+        assert running.waited[-1] is None

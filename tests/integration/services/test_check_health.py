@@ -42,6 +42,16 @@ def test_lost_heartbeats_are_told_sooner_than_a_late_alert(world: World) -> None
     assert [name for name, found in health.parts.items() if not found.ok] == ["ingest"]
 
 
+def test_names_an_outbox_that_does_not_send_what_is_due(world: World) -> None:
+    vitals = working()
+    vitals.waits("tell", at(-100))
+    assert check_health(world.database, vitals, now=at(5)).ok
+    vitals.waits("tell", at(-121))
+    health = check_health(world.database, vitals, now=at(5))
+    assert [name for name, found in health.parts.items() if not found.ok] == ["outbox"]
+    assert "due for 126 s" in str(health.parts["outbox"].detail)
+
+
 def test_success_at_a_time_still_to_come_was_before_the_clock_was_set_back(world: World) -> None:
     assert not check_health(world.database, working(), now=at(-3600)).ok
 
