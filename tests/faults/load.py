@@ -42,7 +42,7 @@ class Load:
         self._pause = pause
         self._patience = patience
         self._padding = "." * padding
-        self._numbers = count()
+        self._numbers = (f"{id(self):x}-{one}" for one in count())
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._send_on, args=(uuids[one::clients],))
@@ -80,7 +80,7 @@ class Load:
         wait_until(lambda: self.acknowledged >= goal, f"{more} heartbeats", seconds)
         return time.monotonic() - begun
 
-    def wait_for_refusal(self, seconds: float = 20) -> None:
+    def wait_for_failure(self, seconds: float = 20) -> None:
         """Return when a call was answered with 503 or not at all from now on."""
         known = len(self.calls)
         wait_until(
@@ -105,7 +105,7 @@ class Load:
 
     def _send(self, connection: HTTPConnection, uuid: str) -> bool:
         """Send one call; return whether it was answered."""
-        marker = f"{next(self._numbers)}{self._padding}"
+        marker = next(self._numbers) + self._padding
         sent_at = datetime.now(UTC)
         begun = time.monotonic()
         status = received_at = answered_at = None

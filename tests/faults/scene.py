@@ -30,8 +30,14 @@ class Scene:
             {"name": "hook", "type": "webhook", "config": {"url": receiver.url + "/hook"}},
         )
         self._channel = channel["id"]
-        self.healthy = [self._application(f"healthy {one}") for one in range(BRISK)]
-        self.dead = [self._application(f"dead {one}", interval=1) for one in range(DEAD)]
+        self.healthy = [self.application(f"healthy {one}") for one in range(BRISK)]
+        self.dead = [self.application(f"dead {one}", interval=1) for one in range(DEAD)]
+
+    def application(self, name: str, *, interval: int = 2) -> str:
+        """Make an application that tells this channel, and return its uuid."""
+        body = {"name": name, "expected_interval": interval, "grace_period": 1}
+        created = self.service.api("POST", "/applications", {**body, "channels": [self._channel]})
+        return str(created["uuid"])
 
     def load(self, **more: Any) -> Load:
         """Return clients that call for the healthy applications, to be entered."""
@@ -48,21 +54,17 @@ class Scene:
 
         wait_until(all_told, "the dead applications to be told of", seconds)
 
-    def verify(self, load: Load, *, crashes: int) -> Stored:
+    def verify(self, *loads: Load, crashes: int) -> Stored:
         """Demand that no promise was broken. The service must have stopped."""
         database = open_database(self.database_url)
         try:
             found = stored(database)
         finally:
             database.close()
-        said = violations(load.calls, told(self.receiver.requests), found, crashes=crashes)
+        calls = [call for load in loads for call in load.calls]
+        said = violations(calls, told(self.receiver.requests), found, crashes=crashes)
         assert said == [], "\n".join(said[:20])
         return found
-
-    def _application(self, name: str, *, interval: int = 2) -> str:
-        body = {"name": name, "expected_interval": interval, "grace_period": 1}
-        created = self.service.api("POST", "/applications", {**body, "channels": [self._channel]})
-        return str(created["uuid"])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from tests.faults.scene import scene
 
 
 @pytest.mark.parametrize(
-    ("kills", "ends"), [(1, 1), pytest.param(30, 10, marks=pytest.mark.soak, id="soak")]
+    ("kills", "ends"), [(1, 1), pytest.param(15, 6, marks=pytest.mark.soak, id="soak")]
 )
 def test_killed_and_ended_under_load_it_loses_nothing_and_alarms_for_the_dead_alone(
     database_url: str, tmp_path: Path, report: Report, kills: int, ends: int

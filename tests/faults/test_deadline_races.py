@@ -15,7 +15,7 @@ from tests.faults.checker import stored
 from tests.faults.conftest import Report
 from tests.support.world import BASE_URL, World, at, signal
 
-APPLICATIONS = 100
+APPLICATIONS = 40
 MARGIN = 0.05
 INTERVAL = 60
 
@@ -94,7 +94,7 @@ class Race:
 
 
 @pytest.mark.parametrize(
-    "heartbeats", [300, pytest.param(10_000, marks=pytest.mark.soak, id="soak")]
+    "heartbeats", [320, pytest.param(10_000, marks=pytest.mark.soak, id="soak")]
 )
 def test_who_was_acknowledged_before_the_commit_never_goes_down(
     world: World, report: Report, heartbeats: int

@@ -122,7 +122,7 @@ def test_while_it_is_away_there_are_503s_and_nothing_else(
             load.wait_for(50)
             for fault in faults:
                 with contextmanager(fault)(server, proxy):
-                    load.wait_for_refusal()
+                    load.wait_for_failure()
                     pass_time(seconds)
                 took = load.wait_for(1)
                 recovered[fault.__name__] = max(took, recovered.get(fault.__name__, 0))
