@@ -80,9 +80,9 @@ class Load:
         wait_until(lambda: self.acknowledged >= goal, f"{more} heartbeats", seconds)
         return time.monotonic() - begun
 
-    def wait_for_failure(self, seconds: float = 20) -> None:
-        """Return when a call was answered with 503 or not at all from now on."""
-        known = len(self.calls)
+    def wait_for_failure(self, seconds: float = 20, *, after: int | None = None) -> None:
+        """Return when a call was answered with 503 or not at all, from now on or `after` so many calls."""
+        known = len(self.calls) if after is None else after
         wait_until(
             lambda: any(not call.acknowledged for call in self.calls[known:]), "a refusal", seconds
         )

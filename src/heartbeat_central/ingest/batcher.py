@@ -25,16 +25,18 @@ LONGEST_COMMIT = 1.5
 and clients give up after a few seconds."""
 _LOOK = 0.1
 """Seconds between two looks for one."""
-_SLOW_FAILURE = 0.3
-"""Seconds. Who has waited behind a batch that took so long to fail is refused with it: the next one may
-take as long again, and nobody should wait for two."""
+LONGEST_WAIT = 1.8
+"""Seconds until who waits is refused in a batch that takes long, having waited behind another one."""
+_SLOW = 0.3
+"""Seconds. A batch that takes so long will not be over in a moment."""
 _BETWEEN_LINES = 1.0
 """Seconds from one line in the log about refused heartbeats to the next."""
 _NO_ANSWER = "the database does not answer"
 
 log = structlog.get_logger(__name__)
 
-Waiting = tuple[Signal, "asyncio.Future[Outcome]"]
+Waiting = tuple[Signal, "asyncio.Future[Outcome]", float]
+"""The last: since when (time.monotonic)."""
 Record = Callable[[Sequence[Signal]], Recorded]
 """Stores a batch and returns after its commit; raises StorageUnavailable."""
 
@@ -89,7 +91,7 @@ class Batcher:
             raise StorageUnavailable(reason)
         assert self._loop is not None
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._queue.put((signal, future))
+        self._queue.put((signal, future, time.monotonic()))
         return await future
 
     def _refused(self, count: int) -> None:
@@ -143,37 +145,37 @@ class Batcher:
         assert self._loop is not None
         self._loop.call_later(_LOOK, self._look)
         committing = self._committing
-        if committing is None or not self.is_stuck:
+        if committing is None:
             return
-        waiting = [one for one in committing[1] if not one[1].done()]
+        since, batch = committing
+        if not self.is_stuck:
+            now = time.monotonic()
+            if now - since >= _SLOW:
+                # What becomes of them is counted when the batch ends, one way or the other.
+                _refuse([one for one in batch if now - one[2] >= LONGEST_WAIT], _NO_ANSWER)
+            return
+        waiting = [one for one in batch if not one[1].done()]
         uncertain = len(waiting)
-        waiting += self._drained()
-        if waiting:
-            log.error("database_stuck", refused=len(waiting))
-            # What the writer is at is counted when that ends, one way or the other.
-            self._refused(len(waiting) - uncertain)
-            _refuse(waiting, _NO_ANSWER)
-
-    def _drained(self) -> list[Waiting]:
-        """Take all that is queued."""
-        waiting: list[Waiting] = []
         while True:
             try:
                 one = self._queue.get_nowait()
             except Empty:
-                return waiting
+                break
             if one is None:
                 self._queue.put(None)
-                return waiting
+                break
             waiting.append(one)
+        if waiting:
+            log.error("database_stuck", refused=len(waiting))
+            # What the writer is at is counted when that ends.
+            self._refused(len(waiting) - uncertain)
+            _refuse(waiting, _NO_ANSWER)
 
     def _store(self, batch: list[Waiting]) -> None:
         begun = time.perf_counter()
         try:
-            recorded = self._record([signal for signal, _ in batch])
+            recorded = self._record([signal for signal, *_ in batch])
         except StorageUnavailable as error:
-            if time.perf_counter() - begun >= _SLOW_FAILURE:
-                batch = [*batch, *self._drained()]
             # Its own words name the database's address.
             self._log_refused(len(batch), str(error))
             self._refused(len(batch))
@@ -228,14 +230,14 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def _release(batch: list[Waiting], outcomes: Sequence[Outcome]) -> None:
-    for (_, future), outcome in zip(batch, outcomes, strict=True):
+    for (_, future, _), outcome in zip(batch, outcomes, strict=True):
         # A client that went away cancelled its future; its heartbeat is stored all the same.
         if not future.done():
             future.set_result(outcome)
 
 
 def _refuse(batch: list[Waiting], why: str) -> None:
-    for _, future in batch:
+    for _, future, _ in batch:
         if not future.done():
             # One of its own each: an exception keeps the frames of all who raise it.
             future.set_exception(StorageUnavailable(why))

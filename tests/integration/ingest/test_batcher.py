@@ -32,8 +32,9 @@ class Store:
         self.open.set()
         self.entered = threading.Event()
         self.error: Exception | None = None
-        self.errors: list[Exception] = []
-        """Of the next batches; those after them are stored."""
+        self.again = threading.Event()
+        """Holds back batches after the first one."""
+        self.again.set()
         self.wake = False
         self.outcomes: list[Outcome] = []
         """Of a batch with so many signals; of others, all are stored."""
@@ -41,10 +42,10 @@ class Store:
     def __call__(self, signals: Sequence[Signal]) -> Recorded:
         self.entered.set()
         self.open.wait(10)
+        if self.batches:
+            self.again.wait(10)
         if self.error is not None:
             raise self.error
-        if self.errors:
-            raise self.errors.pop(0)
         self.batches.append(signals)
         outcomes = self.outcomes if len(signals) == len(self.outcomes) else None
         return Recorded(outcomes or [Outcome.STORED] * len(signals), self.wake)
@@ -234,23 +235,28 @@ async def test_a_silent_database_keeps_nobody_waiting(monkeypatch: pytest.Monkey
     await batcher.stop()
 
 
-@pytest.mark.parametrize(("slow_failure", "refused"), [(0.0, 2), (60.0, 1)])
-async def test_who_waited_behind_a_slow_failure_does_not_wait_for_another(
-    monkeypatch: pytest.MonkeyPatch, slow_failure: float, refused: int
+async def test_who_waited_behind_a_slow_batch_does_not_wait_for_another(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batching, "_SLOW_FAILURE", slow_failure)
+    monkeypatch.setattr(batching, "LONGEST_WAIT", 0.15)
+    monkeypatch.setattr(batching, "_SLOW", 0.05)
+    monkeypatch.setattr(batching, "_LOOK", 0.01)
     store = Store()
     batcher = await running(store)
     store.open.clear()
     under_way = asyncio.create_task(batcher.submit(signal()))
     await asyncio.to_thread(store.entered.wait)
-    queued = asyncio.create_task(batcher.submit(signal()))
+    early = asyncio.create_task(batcher.submit(signal()))
+    await asyncio.sleep(0.1)
+    late = asyncio.create_task(batcher.submit(signal()))
     await asyncio.sleep(0)
-    store.errors = [StorageUnavailable("away")]
+    store.again.clear()
     store.open.set()
-    answers = await asyncio.gather(under_way, queued, return_exceptions=True)
-    assert sum(isinstance(one, StorageUnavailable) for one in answers) == refused
-    assert len(store.batches) == 2 - refused
+    assert await under_way is Outcome.STORED
+    with pytest.raises(StorageUnavailable, match="does not answer"):
+        await early
+    store.again.set()
+    assert await late is Outcome.STORED
     await batcher.stop()
 
 
