@@ -24,6 +24,10 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LARGEST = 2**63 - 1
 """The largest id."""
 
+on_postgresql = pytest.mark.parametrize("shared_database", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
+"""For what only one of the two databases does."""
+
 
 def at(seconds: float) -> datetime:
     """Return the moment `seconds` after NOON."""

@@ -1,15 +1,18 @@
-"""Fixtures for tests of storage modules.
+"""Fixtures for tests of storage modules, which share one database of each kind.
 
-Most of them need one connection only: they share a database of each kind, and what a test did is rolled
-back after it. A test about two connections takes `database`, one of its own.
+Most of them need one connection only, and what they did is rolled back. What the others commit, on two
+connections, is deleted. A test that changes the database itself makes one of its own.
 """
 
 import contextlib
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import delete, text, update
 
+from heartbeat_central.storage import tables
 from heartbeat_central.storage.engine import Connection, Database, open_database
+from heartbeat_central.storage.roll_up_progress import NO_KEY
 from tests.conftest import migrated
 from tests.support import postgres, rows
 
@@ -42,6 +45,28 @@ def connection(shared_database: Database) -> Iterator[Connection]:
     with contextlib.suppress(Undo), shared_database.write() as connection:
         yield connection
         raise Undo
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Iterator[Database]:
+    """Each of the two databases in turn, without a row; what a test commits is deleted after it."""
+    # A test that was rolled back has drawn ids all the same.
+    if shared_database.dialect == "postgresql":
+        with shared_database.write() as connection:
+            connection.execute(text("SELECT setval('heartbeats_id_seq', 1, false)"))
+    yield shared_database
+    with shared_database.write() as connection:
+        _empty(connection)
+
+
+def _empty(connection: Connection) -> None:
+    for table in reversed(tables.metadata.sorted_tables):
+        if table is not tables.rollup_progress:
+            connection.execute(delete(table))
+    beginning = {"rolled_application_id": NO_KEY[0], "rolled_hour": NO_KEY[1]}
+    connection.execute(
+        update(tables.rollup_progress).values(rolled_id=0, rolling_id=0, **beginning)
+    )
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from heartbeat_central.storage import dead_letters, outbox, tables
 from heartbeat_central.storage.dead_letters import FailedChannel
 from heartbeat_central.storage.engine import Database
 from tests.support import rows
-from tests.support.rows import at
-from tests.support.world import on_postgresql
+from tests.support.rows import at, on_postgresql
 
 
 def change(connection: Connection, delivery_id: int, **values: Any) -> None:

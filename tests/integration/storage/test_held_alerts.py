@@ -10,8 +10,7 @@ from heartbeat_central.storage import held_alerts, incidents, leases, storms, ta
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.held_alerts import HELD, Heard, Waiting
 from tests.support import rows
-from tests.support.rows import NOON, at
-from tests.support.world import on_postgresql
+from tests.support.rows import NOON, at, on_postgresql
 
 
 class Outages:

@@ -17,8 +17,7 @@ from heartbeat_central.storage.leases import Attempt, Claimed, Due, Mark
 from heartbeat_central.storage.outbox import DeliveryStatus
 from tests.support import rows
 from tests.support.racing import meanwhile
-from tests.support.rows import NOON, at
-from tests.support.world import on_postgresql
+from tests.support.rows import NOON, at, on_postgresql
 
 PENDING, DELIVERED, DEAD = (
     DeliveryStatus.PENDING,

@@ -46,6 +46,13 @@ def empty(database_url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def database(empty: Database) -> Database:
+    """Each of the two databases in turn, its tables in place."""
+    migrate.upgrade(empty)
+    return empty
+
+
 def upgrade_to(database: Database, revision: str) -> None:
     with database.write() as connection:
         migrate.upgrade_to(connection, revision)

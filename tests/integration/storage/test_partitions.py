@@ -13,8 +13,9 @@ from heartbeat_central.storage import heartbeats, partitions
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.heartbeats import NewHeartbeat
 from tests.support import rows
+from tests.support.rows import on_postgresql
 
-pytestmark = pytest.mark.parametrize("shared_database", ["postgresql"], indirect=True)
+pytestmark = on_postgresql
 
 DAY = date(2040, 2, 29)
 """One that no partition exists for."""

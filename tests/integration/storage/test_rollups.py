@@ -27,8 +27,7 @@ from heartbeat_central.storage.heartbeats import NewHeartbeat
 from heartbeat_central.storage.roll_up_progress import NO_KEY, Progress
 from tests.support import rows
 from tests.support.racing import meanwhile
-from tests.support.rows import NOON, at
-from tests.support.world import on_postgresql
+from tests.support.rows import NOON, at, on_postgresql
 
 A_MICROSECOND = timedelta(microseconds=1)
 A_CENTURY = timedelta(days=36_525)

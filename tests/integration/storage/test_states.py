@@ -15,8 +15,7 @@ from heartbeat_central.storage import applications, incidents, states, tables
 from heartbeat_central.storage.engine import Database
 from tests.support import rows
 from tests.support.racing import meanwhile
-from tests.support.rows import NOON, at
-from tests.support.world import on_postgresql
+from tests.support.rows import NOON, at, on_postgresql
 
 A_MICROSECOND = timedelta(microseconds=1)
 FULL = State(

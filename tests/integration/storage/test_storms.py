@@ -12,8 +12,7 @@ from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.storms import Storm
 from tests.support import rows
 from tests.support.racing import meanwhile
-from tests.support.rows import NOON, at
-from tests.support.world import on_postgresql
+from tests.support.rows import NOON, at, on_postgresql
 
 A_MICROSECOND = timedelta(microseconds=1)
 

@@ -14,9 +14,9 @@ from heartbeat_central.domain.errors import Conflict, StorageUnavailable
 from heartbeat_central.storage import tables
 from heartbeat_central.storage.clock import database_time
 from heartbeat_central.storage.engine import Database, open_database
+from tests.conftest import migrated
 from tests.support import rows
-from tests.support.rows import NOON
-from tests.support.world import on_postgresql, on_sqlite
+from tests.support.rows import NOON, on_postgresql
 
 SECRET = "a secret name"
 
@@ -185,8 +185,9 @@ def test_a_statement_that_takes_too_long_is_ended(database: Database) -> None:
         connection.execute(sleep)
 
 
-@on_sqlite
-def test_a_full_disk_is_an_unavailable_database_that_can_still_be_read(database: Database) -> None:
+def test_a_full_disk_is_an_unavailable_database_that_can_still_be_read(sqlite_url: str) -> None:
+    migrated(sqlite_url)
+    database = open_database(sqlite_url)
     with database.write() as connection:
         made = rows.project(connection)
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
@@ -196,6 +197,7 @@ def test_a_full_disk_is_an_unavailable_database_that_can_still_be_read(database:
     with database.read() as connection:
         assert rows.count(connection, tables.channels) == 0
         assert rows.count(connection, tables.projects) == 1
+    database.close()
 
 
 @pytest.mark.parametrize(
