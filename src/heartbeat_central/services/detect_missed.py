@@ -16,7 +16,7 @@ from heartbeat_central.storage.careful import reason
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.states import Watched
 
-BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 50}
+BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 100}
 """Rows that one transaction judges: enough to be fast. On SQLite, where heartbeats wait for it, few
 enough that they don't wait long."""
 

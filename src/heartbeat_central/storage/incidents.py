@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, func, select, tuple_
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.keys import reserve
+from heartbeat_central.storage.rows import insert_rows, update_rows
 from heartbeat_central.storage.tables import incidents
 
 
@@ -41,8 +42,9 @@ def open_many(connection: Connection, new: Sequence[NewIncident]) -> list[Incide
         )
         for incident_id, one in zip(reserve(connection, incidents, len(new)), new, strict=True)
     ]
-    connection.execute(
-        insert(incidents),
+    insert_rows(
+        connection,
+        incidents,
         [
             {
                 "id": incident.id,
@@ -81,11 +83,11 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
         to_incident(row, closed_at=max(moments[row.application_id], row.opened_at)) for row in rows
     ]
     if closed:
-        connection.execute(
-            update(incidents)
-            .where(incidents.c.id == bindparam("of"))
-            .values(closed_at=bindparam("at")),
-            [{"of": incident.id, "at": incident.closed_at} for incident in closed],
+        update_rows(
+            connection,
+            incidents,
+            "id",
+            [{"id": incident.id, "closed_at": incident.closed_at} for incident in closed],
         )
     return closed
 

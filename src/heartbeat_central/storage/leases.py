@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, and_, func, literal, select, update
 
 from heartbeat_central.domain.alert import Alert
 from heartbeat_central.domain.overtaken import Situation
@@ -16,6 +16,7 @@ from heartbeat_central.domain.text import storable
 from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.outbox import DeliveryStatus
+from heartbeat_central.storage.rows import insert_rows, update_rows
 from heartbeat_central.storage.tables import (
     alerts,
     application_states,
@@ -257,35 +258,24 @@ def mark_many(connection: Connection, marks: Sequence[Mark]) -> set[int]:
         return set()
     attempts = _pending_attempts(connection, [mark.claimed.id for mark in marks])
     held = [mark for mark in marks if attempts.get(mark.claimed.id) == mark.claimed.attempt]
-    if held:
-        connection.execute(
-            _MARK,
-            [
-                {
-                    "of": mark.claimed.id,
-                    "new_status": mark.status.value,
-                    "new_due_at": mark.due_at,
-                    "new_finished_at": None if mark.status is DeliveryStatus.PENDING else mark.at,
-                    "new_last_error": None if mark.error is None else storable(mark.error),
-                    "new_fallback_due": mark.fallback_due or None,
-                }
-                for mark in held
-            ],
-        )
-    return {mark.claimed.id for mark in held}
-
-
-_MARK = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("of"))
-    .values(
-        leased_until=None,
-        **{
-            column: bindparam(f"new_{column}")
-            for column in ("status", "due_at", "finished_at", "last_error", "fallback_due")
-        },
+    update_rows(
+        connection,
+        deliveries,
+        "id",
+        [
+            {
+                "id": mark.claimed.id,
+                "status": mark.status.value,
+                "due_at": mark.due_at,
+                "leased_until": None,
+                "finished_at": None if mark.status is DeliveryStatus.PENDING else mark.at,
+                "last_error": None if mark.error is None else storable(mark.error),
+                "fallback_due": mark.fallback_due or None,
+            }
+            for mark in held
+        ],
     )
-)
+    return {mark.claimed.id for mark in held}
 
 
 def _pending_attempts(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
@@ -303,11 +293,11 @@ def _pending_attempts(connection: Connection, ids: Sequence[int]) -> Mapping[int
 
 def add_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Store what came of attempts."""
-    if attempts:
-        connection.execute(
-            insert(delivery_attempts),
-            [{**asdict(one), "detail": storable(one.detail)} for one in attempts],
-        )
+    insert_rows(
+        connection,
+        delivery_attempts,
+        [{**asdict(one), "detail": storable(one.detail)} for one in attempts],
+    )
 
 
 def extend(connection: Connection, claimed: Sequence[Claimed], *, until: datetime) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    insert,
     select,
 )
 
@@ -21,6 +20,7 @@ from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.keys import reserve
+from heartbeat_central.storage.rows import insert_rows
 from heartbeat_central.storage.tables import (
     alerts,
     applications,
@@ -218,8 +218,9 @@ def add_many(
     if not new:
         return []
     alert_ids = reserve(connection, alerts, len(new))
-    connection.execute(
-        insert(alerts),
+    insert_rows(
+        connection,
+        alerts,
         [
             {
                 "id": alert_id,
@@ -241,8 +242,9 @@ def add_many(
     if not wanted:
         return []
     ids = reserve(connection, deliveries, len(wanted))
-    connection.execute(
-        insert(deliveries),
+    insert_rows(
+        connection,
+        deliveries,
         [
             {
                 "id": delivery_id,

@@ -25,6 +25,7 @@ from heartbeat_central.domain.state import State, Status
 from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
 from heartbeat_central.storage.decoding import FIRST, state_of, timing_of
+from heartbeat_central.storage.rows import update_rows
 from heartbeat_central.storage.tables import application_states as states
 from heartbeat_central.storage.tables import applications, incidents
 
@@ -75,21 +76,6 @@ _DUE = (
     .order_by(states.c.check_at)
     .limit(bindparam("most"))
     .with_for_update(of=states, skip_locked=True)
-)
-
-_STATE_COLUMNS = (
-    "status",
-    "armed_at",
-    "last_heartbeat_at",
-    "started_at",
-    "started_rid",
-    "check_at",
-)
-
-_SAVE = (
-    update(states)
-    .where(states.c.application_id == bindparam("of"))
-    .values({column: bindparam(f"new_{column}") for column in _STATE_COLUMNS})
 )
 
 
@@ -197,17 +183,15 @@ def save(connection: Connection, application_id: int, state: State) -> None:
 
 def save_many(connection: Connection, changed: Mapping[int, State]) -> None:
     """Store changed states by application id, in the order of the ids."""
-    if changed:
-        connection.execute(
-            _SAVE,
-            [
-                {
-                    "of": application_id,
-                    **{f"new_{column}": value for column, value in _values(state).items()},
-                }
-                for application_id, state in sorted(changed.items(), key=lambda item: item[0])
-            ],
-        )
+    update_rows(
+        connection,
+        states,
+        "application_id",
+        [
+            {"application_id": application_id, **_values(state)}
+            for application_id, state in sorted(changed.items(), key=lambda item: item[0])
+        ],
+    )
 
 
 def unheard_since(

@@ -432,10 +432,8 @@ def test_a_digest_that_cannot_be_made_sets_the_alerts_free(
     applications(world, 12, hook)
     world.detect(DOWN)
     with world.database.write() as connection:
-        # Of a kind that no version of ours writes: reading any application fails.
-        connection.execute(
-            update(tables.applications).values(schedule_kind="sundial", expected_interval=None)
-        )
+        # For a reason that no version of ours writes: reading any outage fails.
+        connection.execute(update(tables.incidents).values(reason="sunspots"))
     assert world.digest(DOWN + 1) == 12
     assert [one.kind for one in tell(world, DOWN + 1)] == [AlertKind.DOWN] * 12
 
