@@ -74,18 +74,25 @@ class Service:
 
     def start(self) -> None:
         """Start it and return when it is healthy."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, str(self.program), *self.arguments],
-            cwd=self.folder,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        log.close()
+        self.process = self.begin(*self.arguments)
+        self.wait_until_healthy()
+
+    def wait_until_healthy(self) -> None:
+        """Return when it serves."""
         wait_until(self._is_healthy, f"the service to start:\n{self.log()}", 30)
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start the program with its settings and its log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, str(self.program), *arguments],
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit status."""

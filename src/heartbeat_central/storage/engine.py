@@ -108,6 +108,20 @@ class Database:
             engine_postgresql.wait_for_ever(connection)
             yield connection
 
+    @contextmanager
+    def each_for_itself(self) -> Iterator[Connection]:
+        """Yield a connection to PostgreSQL that commits each statement, however long it takes.
+
+        Raises StorageUnavailable when the database can't be reached.
+        """
+        with (
+            _translated(),
+            self.engine.connect() as raw,
+            raw.execution_options(isolation_level="AUTOCOMMIT") as connection,
+            engine_postgresql.without_end(connection),
+        ):
+            yield connection
+
     def ping(self) -> None:
         """Return when the database answers. Raises StorageUnavailable."""
         # SQLite answers `SELECT 1` without a look at its file.

@@ -6,7 +6,8 @@ timeout. Something on the way goes on acknowledging bytes, a proxy or the kernel
 only the end of our own patience helps then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -111,6 +112,19 @@ def wait_for_ever(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL {name} = 0"))
     driver: Any = connection.connection.driver_connection
     driver.patience = None
+
+
+@contextmanager
+def without_end(connection: Connection) -> Iterator[None]:
+    """Let statements that are each a transaction of their own take as long as they take."""
+    connection.execute(text("SET statement_timeout = 0"))
+    driver: Any = connection.connection.driver_connection
+    driver.patience = None
+    try:
+        yield
+    finally:
+        # It goes back to the pool.
+        connection.execute(text("RESET statement_timeout"))
 
 
 def _options(url: URL, patience: float) -> str:

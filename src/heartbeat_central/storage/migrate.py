@@ -1,37 +1,110 @@
-"""Brings the schema up to date, once, however many processes start at the same moment."""
+"""Brings the schema up to date, once, however many processes start at the same moment.
 
+Services may be at work meanwhile. Whoever waits for a lock on a table makes everyone wait that comes after,
+heartbeats among them. So each revision is a transaction of its own, which gives up soon when it can't have
+a lock, and tries again a moment later; and what takes long is done before it, in ways that lock nobody out.
+"""
+
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from heartbeat_central.domain.errors import UnknownSchema
+from heartbeat_central.domain.errors import StorageUnavailable, UnknownSchema
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.engine_postgresql import wait_for_ever
+from heartbeat_central.storage.partitions import LOCK_TIMEOUT
+
+PAUSE = 1.0
+"""Seconds until a lock is tried for again: recording catches up on what waited behind the last try."""
 
 _LOCK = 0x4842_4331
 """An arbitrary number that names our advisory lock on PostgreSQL."""
+_LOCKED_OUT = ("55P03", "40P01")
+"""lock_not_available, and deadlock_detected where the server looks for those more often than usual."""
+
+log = structlog.get_logger(__name__)
 
 
-def upgrade(database: Database) -> None:
-    """Run every migration that is missing, all in one transaction.
+def upgrade(database: Database, *, pause: Callable[[float], object] = time.sleep) -> None:
+    """Run every migration that is missing, each in a transaction of its own.
 
-    Others that start meanwhile wait, then find nothing to do. Raises StorageUnavailable, and
-    UnknownSchema when a newer version of the program has been at work.
+    Others that start meanwhile wait, then find nothing to do. A table that somebody reads for long, as a
+    backup does, is waited for without an end. Raises StorageUnavailable, and UnknownSchema when a newer
+    version of the program has been at work.
     """
+    told = False
+    while True:
+        try:
+            while not _upgrade_once(database):
+                pass
+        except StorageUnavailable as error:
+            if not _is_locked_out(error):
+                raise
+            if not told:
+                log.warning("upgrade_waits", reason=str(error))
+                told = True
+            pause(PAUSE)
+        else:
+            return
+
+
+def _upgrade_once(database: Database) -> bool:
+    """Run the next migration, or all of them on an empty database; return whether that was the last."""
     with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            # For our own lock as well: who waits for that holds a snapshot, and another process that
+            # builds an index concurrently, with the lock in its hands, waits for the end of all snapshots.
+            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"))
         lock(connection)
         revision = revision_of(connection)
-        if revision is not None and not is_known(revision):
-            raise UnknownSchema(
-                f"The tables are at revision {revision}, and this version of the program knows only "
-                f"those up to {newest_revision()}; use the version that brought them there, or restore "
-                "a backup from before."
-            )
-        upgrade_to(connection, "head")
+        if revision is None:
+            upgrade_to(connection, "head")
+            return True
+        following = _following(revision)
+        if following is None:
+            return True
+        _prepare(database, following)
+        upgrade_to(connection, following)
+        return False
+
+
+def _following(revision: str) -> str | None:
+    """Return the revision to go on to; None from the newest. Raises UnknownSchema."""
+    revisions = [one.revision for one in _script().walk_revisions()]
+    if revision not in revisions:
+        raise UnknownSchema(
+            f"The tables are at revision {revision}, and this version of the program knows only "
+            f"those up to {newest_revision()}; use the version that brought them there, or restore "
+            "a backup from before."
+        )
+    place = revisions.index(revision)
+    return None if place == 0 else revisions[place - 1]
+
+
+def _prepare(database: Database, revision: str) -> None:
+    """Run what a migration has to do outside of its transaction, while that holds our lock alone.
+
+    `prepare(connection)` of a migration gets a connection to PostgreSQL that commits every statement: for
+    CREATE INDEX CONCURRENTLY. It must find what it left behind half done, and `upgrade` must do without.
+    """
+    prepare = getattr(_script().get_revision(revision).module, "prepare", None)
+    if prepare is None or database.dialect != "postgresql":
+        return
+    with database.each_for_itself() as connection:
+        prepare(connection)
+
+
+def _is_locked_out(error: StorageUnavailable) -> bool:
+    cause: Any = error.__cause__
+    return getattr(getattr(cause, "orig", None), "sqlstate", None) in _LOCKED_OUT
 
 
 def lock(connection: Connection) -> None:
@@ -60,15 +133,18 @@ def revision_of(connection: Connection) -> str | None:
 
 def newest_revision() -> str:
     """Return the revision that this code was written for."""
-    head = ScriptDirectory.from_config(_config(None)).get_current_head()
+    head = _script().get_current_head()
     assert head is not None
     return head
 
 
 def is_known(revision: str) -> bool:
     """Return whether this code can bring tables of that revision up to date."""
-    script = ScriptDirectory.from_config(_config(None))
-    return revision in {known.revision for known in script.walk_revisions()}
+    return revision in {known.revision for known in _script().walk_revisions()}
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(None))
 
 
 def _config(connection: Connection | None) -> Config:

@@ -9,12 +9,20 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from alembic import op
 
-from heartbeat_central.storage import types
+from heartbeat_central.storage import concurrently, types
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Index the ids that are there: it takes as long as reading the history."""
+    for partition in concurrently.partitions_of(connection, "heartbeats"):
+        concurrently.create_index(
+            connection, f"{partition}_id", f'ON "{partition}" USING brin (id)'
+        )
 
 
 def upgrade() -> None:
@@ -97,7 +105,7 @@ def _indexes_on_ids() -> None:
         DO $$ DECLARE child regclass; BEGIN
             FOR child IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'heartbeats'::regclass
             LOOP
-                EXECUTE format('CREATE INDEX %I ON %s USING brin (id)',
+                EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s USING brin (id)',
                                (SELECT relname FROM pg_class WHERE oid = child) || '_id', child);
             END LOOP;
         END $$

@@ -7,10 +7,21 @@ Revises: 0005
 import sqlalchemy as sa
 from alembic import op
 
+from heartbeat_central.storage import concurrently
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Build the index on the table that every heartbeat writes to, while they do."""
+    concurrently.create_index(
+        connection,
+        "ix_application_states_not_up",
+        "ON application_states (status, application_id) WHERE status <> 'up'",
+    )
 
 
 def upgrade() -> None:
@@ -25,6 +36,7 @@ def upgrade() -> None:
         "application_states",
         ["status", "application_id"],
         unique=False,
+        if_not_exists=True,
         postgresql_where=not_up,
         sqlite_where=not_up,
     )
