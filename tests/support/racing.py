@@ -24,16 +24,23 @@ def meanwhile(
 ) -> Iterator[Future[_Result]]:
     """Run `act` in a transaction of its own, and enter once it waits for a lock of the caller's.
 
-    The caller holds that lock in a transaction around this block, and ends it inside or after the
-    block. On SQLite the other transaction waits to begin.
+    The caller holds that lock in another one, and has to end that before this block ends. On SQLite the
+    second transaction waits to begin.
     """
 
     def run() -> _Result:
         with database.write() as connection:
             return act(connection)
 
+    with waiting(database, run) as future:
+        yield future
+
+
+@contextlib.contextmanager
+def waiting(database: Database, call: Callable[[], _Result]) -> Iterator[Future[_Result]]:
+    """The same for a call that makes its transactions itself."""
     with ThreadPoolExecutor(1) as other:
-        future = other.submit(run)
+        future = other.submit(call)
         if database.dialect == "postgresql":
             _until_blocked(database, future)
         yield future

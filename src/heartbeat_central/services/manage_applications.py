@@ -103,8 +103,9 @@ def change_application(
     unless nothing but `is_active` and `channels` is. Raises Invalid and NotFound.
     """
     with database.write() as connection:
+        state = states.lock(connection, applications.find(connection, project_id, ref).id)
+        # Read behind the lock: what somebody else was just changing must not be undone.
         before = applications.find(connection, project_id, ref)
-        state = states.lock(connection, before.id)
         settings = before.settings
         errors = _unknown_channels(connection, project_id, changes.get("channels", ()))
         if _changes_settings(changes):

@@ -129,7 +129,8 @@ def change_channel(
     Raises Invalid and NotFound.
     """
     with database.write() as connection:
-        channel = channels.find(connection, project_id, channel_id)
+        # Locked: what somebody else was just changing must not be undone.
+        channel = channels.find(connection, project_id, channel_id, lock=True)
         errors = _change_errors(channel, changes, registry, secret_box)
         if errors:
             raise Invalid(errors)

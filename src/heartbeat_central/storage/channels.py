@@ -60,11 +60,15 @@ def add(
     return _channel(row)
 
 
-def find(connection: Connection, project_id: int, channel_id: int) -> Channel:
-    """Return the project's channel with this id. Raises NotFound."""
-    row = connection.execute(
-        select(channels).where(channels.c.project_id == project_id, channels.c.id == channel_id)
-    ).one_or_none()
+def find(
+    connection: Connection, project_id: int, channel_id: int, *, lock: bool = False
+) -> Channel:
+    """Return the project's channel with this id; locked on demand. Raises NotFound."""
+    query = select(channels).where(channels.c.project_id == project_id, channels.c.id == channel_id)
+    if lock:
+        # Deliveries to it may still be stored meanwhile.
+        query = query.with_for_update(key_share=True)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound("there is no such channel")
     return _channel(row)

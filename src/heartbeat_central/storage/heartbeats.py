@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, insert, select, text, tuple_
 
@@ -33,7 +34,7 @@ class Heartbeat:
     received_at: datetime
     exit_status: int | None
     duration: timedelta | None
-    rid: Any
+    rid: UUID | None
     method: str
     remote_address: str | None
     user_agent: str | None

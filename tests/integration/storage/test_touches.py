@@ -1,5 +1,6 @@
 """Touches: stored by one statement, and only where nothing but the last heartbeat changes."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from heartbeat_central.storage import heartbeats, states
 from heartbeat_central.storage.engine import open_database
 from heartbeat_central.storage.touch_stores import open_touch_store
 from heartbeat_central.storage.touches import Touch, Touches
+from tests.support.racing import waiting
 from tests.support.world import World, at, signal
 
 RUN = uuid4()
@@ -117,6 +119,22 @@ def test_every_column_of_the_history_is_stored_as_it_came(world: World) -> None:
         assert stored.remote_address == sent.remote_address
         assert stored.user_agent == sent.user_agent
         assert stored.duration is None
+
+
+def test_a_touch_waits_for_who_is_changing_the_application_and_holds_no_more(
+    world: World,
+) -> None:
+    application = world.application()
+    put(world, application, STEADY)
+    sent = touch(application, signal(application.uuid, 20))
+    down = replace(STEADY, status=Status.DOWN, check_at=None)
+    with ExitStack() as stack:
+        with world.database.write() as changing:
+            states.save(changing, application.id, down)
+            store = stack.enter_context(waiting(world.database, lambda: world.touches.store(sent)))
+        assert list(store.result(10)) == [application.id]
+    assert state_of(world, application) == down
+    assert history(world, application) == []
 
 
 def test_the_last_heartbeat_only_moves_forward(world: World) -> None:
