@@ -1,4 +1,4 @@
-"""The database's own clock, to find out whether this machine's is wrong."""
+"""What the database says of itself: its version, and its clock, to find out whether ours is wrong."""
 
 from datetime import UTC, datetime
 
@@ -18,3 +18,11 @@ def database_time(database: Database) -> datetime | None:
         at = connection.execute(select(func.clock_timestamp())).scalar_one()
     assert isinstance(at, datetime)
     return at.astimezone(UTC)
+
+
+def version(database: Database) -> str:
+    """Return name and version: `PostgreSQL 18.4`. Raises StorageUnavailable."""
+    with database.read() as connection:
+        numbers = connection.dialect.server_version_info or ()
+    name = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[database.dialect]
+    return f"{name} {'.'.join(map(str, numbers))}"
