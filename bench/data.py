@@ -67,8 +67,8 @@ def add_applications(
         "step": spread // timedelta(microseconds=max(1, count)),
     }
     with database.write() as connection:
-        _run(connection, _APPLICATIONS, values)
-        _run(connection, _STATES, values)
+        run(connection, _APPLICATIONS, values)
+        run(connection, _STATES, values)
     assert scalar(database, "SELECT max(id) FROM applications") == first + count - 1
     analyze(database)
 
@@ -98,7 +98,7 @@ def add_history(
             "applications": applications or 1,
         }
         with database.write() as connection:
-            _run(connection, _HISTORY, values)
+            run(connection, _HISTORY, values)
     with database.write() as connection:
         # As it would be by now: else the service begins by rolling all of it up.
         connection.execute(
@@ -126,7 +126,7 @@ def add_webhooks(
         ids = connection.execute(
             text("SELECT min(id), count(*) FROM channels WHERE id > :newest"), {"newest": newest}
         ).one()
-        _run(
+        run(
             connection,
             _SUBSCRIPTIONS,
             {
@@ -150,7 +150,8 @@ def scalar(database: Database, query: str, **values: object) -> int:
         return int(connection.execute(text(query), values).scalar_one())
 
 
-def _run(connection: Connection, statements: dict[str, str], values: dict[str, object]) -> None:
+def run(connection: Connection, statements: dict[str, str], values: dict[str, object]) -> None:
+    """Execute the statement for this kind of database with those of the values that it names."""
     statement = text(statements[connection.dialect.name])
     used = {name: value for name, value in values.items() if f":{name}" in statement.text}
     moments = [bindparam(name, type_=Moment()) for name in _MOMENTS if name in used]

@@ -100,8 +100,8 @@ class _Steps:
         self.rows = 0
         self.out_of_time = False
 
-    def delete(self, delete: Delete) -> None:
-        """Repeat `delete` until it finds less than it may take, or the time is over."""
+    def delete(self, delete: Delete, *, until_none: bool = False) -> None:
+        """Repeat `delete` until it finds less than it may take, or nothing, or the time is over."""
         size = StepSize(first=FIRST_STEP, least=10, most=100_000)
         allowed = STEP_SECONDS[self._database.dialect]
         while not self._is_over():
@@ -111,7 +111,7 @@ class _Steps:
                 count = delete(connection, most=most)
             took = self._timer() - begun
             self.rows += count
-            if count < most:
+            if count < (1 if until_none else most):
                 return
             size.took(took, of=allowed, rows=most)
             # A lock that is let go and taken at once never reaches the others who wait for it.
@@ -123,7 +123,9 @@ class _Steps:
 
 
 def _delete_rows(steps: _Steps, database: Database, oldest: datetime, rolled_id: int) -> None:
-    steps.delete(partial(retention.delete_oldest, moment=oldest, rolled_id=rolled_id))
+    steps.delete(
+        partial(retention.delete_oldest, moment=oldest, rolled_id=rolled_id), until_none=True
+    )
     if steps.out_of_time:
         return
     with database.read() as connection:
