@@ -49,6 +49,7 @@ class Monitor:
         self,
         *,
         database: Database,
+        unhurried: Database,
         sender: Sender,
         clock: Callable[[], datetime],
         proven_until: ProvenUntil,
@@ -61,7 +62,9 @@ class Monitor:
         metrics: Metrics,
         watchdog: Watchdog | None = None,
     ) -> None:
+        """`unhurried` is the database for work on the history, which nobody waits for."""
         self._database = database
+        self._unhurried = unhurried
         self._metrics = metrics
         self._clock = clock
         self._proven_until = proven_until
@@ -106,7 +109,7 @@ class Monitor:
             clock=clock,
             report=report,
         )
-        self._history = RollUp(database)
+        self._history = RollUp(unhurried)
         self._following_up = PacedJob(
             self._scheduler,
             "blind-windows",
@@ -224,10 +227,10 @@ class Monitor:
 
     def _keep_house(self) -> datetime | None:
         now = self._clock()
-        make_room(self._database, now=now)
-        pruned = prune_history(self._database, now=now, keep_days=self._retention_days)
-        prune_sessions(self._database, now=now)
-        forget_tries(self._database, now=now)
+        make_room(self._unhurried, now=now)
+        pruned = prune_history(self._unhurried, now=now, keep_days=self._retention_days)
+        prune_sessions(self._unhurried, now=now)
+        forget_tries(self._unhurried, now=now)
         return self._clock() if pruned.more else None
 
     def _call_watchdog(self) -> datetime:

@@ -32,8 +32,8 @@ def build_sender(settings: Settings, database: Database) -> Sender:
 def monitor_database(parts: Parts) -> Database:
     """Return the database that the monitor works with.
 
-    On PostgreSQL it has connections of its own, which give up sooner than those of pages: its statements
-    are short, and one that hangs would keep everybody from being told.
+    On PostgreSQL it has connections of its own, which give up sooner than others: what notices and tells
+    are short statements, and one that hangs would keep everybody from being told.
     """
     if parts.database.dialect == "postgresql":
         return open_database(parts.settings.database_url, pool_size=5, patience=PATIENCE)
@@ -58,6 +58,7 @@ def build_monitor(
         )
     return Monitor(
         database=database,
+        unhurried=parts.database,
         sender=sender,
         clock=clock,
         proven_until=proven_until,
