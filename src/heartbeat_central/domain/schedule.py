@@ -96,7 +96,7 @@ class CronSchedule:
         # cronsim reads a sixth field as seconds; a crontab has five.
         if len(fields.split()) != 5:
             raise Invalid.one("schedule.expression", _bad_cron(self.expression))
-        return _UtcTimes(CronSim(fields, moment.astimezone(_zone(self.timezone))))
+        return _UtcTimes(CronSim(fields, moment.astimezone(_zone(self.timezone))), after=moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ class OnCalendarSchedule:
 
     def times_after(self, moment: datetime) -> "_UtcTimes":
         """Return an iterator over the times after `moment`."""
-        return _UtcTimes(OnCalendar(self.expression, moment.astimezone(_zone(self.timezone))))
+        here = moment.astimezone(_zone(self.timezone))
+        return _UtcTimes(OnCalendar(self.expression, here), after=moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +189,19 @@ def _next_after(schedule: CronSchedule | OnCalendarSchedule, moment: datetime) -
 
 
 class _UtcTimes:
-    """Iterates over the times of a library's schedule, in UTC."""
+    """Iterates over the times of a library's schedule, in UTC, each later than the one before."""
 
-    def __init__(self, times: CronSim | OnCalendar) -> None:
+    def __init__(self, times: CronSim | OnCalendar, *, after: datetime) -> None:
         self._times = times
+        self._last = after
 
     def __next__(self) -> datetime:
-        return next(self._times).astimezone(UTC)
+        # The libraries go by what the clocks show. Asked in the hour that those show twice, the second
+        # time, they begin with times of the first one, which are over.
+        while (found := next(self._times).astimezone(UTC)) <= self._last:
+            pass
+        self._last = found
+        return found
 
 
 def calendar_schedule(
