@@ -6,14 +6,22 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from heartbeat_central.domain.application import Application, ApplicationSettings, settings_from
 from heartbeat_central.domain.errors import Invalid, NotFound
 from heartbeat_central.domain.rollup import Rollup, Span
 from heartbeat_central.domain.schedule import LONGEST_SPAN
 from heartbeat_central.domain.signal import Signal, SignalKind
-from heartbeat_central.storage import applications, channels, heartbeats, rollups, states, tables
+from heartbeat_central.storage import (
+    applications,
+    channels,
+    counts,
+    heartbeats,
+    rollups,
+    states,
+    tables,
+)
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.heartbeats import NewHeartbeat
 from tests.support import rows
@@ -99,6 +107,58 @@ def test_changed_settings_replace_all_that_was_there(
     assert found.settings == SETTINGS[after]
     assert (found.created_at, found.updated_at) == (NOON, later)
     assert applications.load(connection, other).settings == SETTINGS[before]
+
+
+def test_a_problem_is_stored_until_it_is_solved_and_counted(
+    connection: Connection, project_id: int
+) -> None:
+    first, second, fine = (rows.application(connection, project_id) for _ in range(3))
+    applications.save_problems(connection, {})
+    applications.save_problems(connection, {second: "🔥" * 1_000, first: "schedule: unknown"})
+
+    def problems() -> list[str | None]:
+        found = applications.load_many(connection, [first, second, fine])
+        return [found[one].problem for one in (first, second, fine)]
+
+    assert problems() == ["schedule: unknown", "🔥" * 1_000, None]
+    assert counts.unreadable_applications(connection) == 2
+    applications.save_problems(connection, {first: None, rows.LARGEST: "nobody's"})
+    assert problems() == [None, "🔥" * 1_000, None]
+    assert counts.unreadable_applications(connection) == 1
+
+
+def test_what_can_not_be_read_of_one_costs_the_others_nothing(
+    connection: Connection, project_id: int
+) -> None:
+    """The more so in one look: a library or a person may have left it there."""
+    bad: dict[str, dict[str, Any]] = {
+        "schedule": {
+            "expected_interval": None,
+            "schedule_kind": "moon",
+            "schedule_expression": "new",
+        },
+        "interval": {"expected_interval": -1},
+        "zone": {
+            "expected_interval": None,
+            "schedule_kind": "cron",
+            "schedule_expression": "* * * * *",
+            "schedule_timezone": "Mars/Olympus",
+        },
+        "tags": {"tags": 7},
+        "name": {"name": ""},
+    }
+    fine = rows.application(connection, project_id, "fine")
+    made = {name: rows.application(connection, project_id, name) for name in bad}
+    for name, values in bad.items():
+        statement = update(tables.applications).where(tables.applications.c.id == made[name])
+        connection.execute(statement.values(values))
+    found = applications.load_many(connection, [fine, *made.values()])
+    assert found.pop(fine).problem is None
+    for name in ("schedule", "interval", "zone"):
+        assert found[made[name]].settings.timing.problem, name
+        assert found[made[name]].settings.name == name
+    assert found[made["tags"]].problem
+    assert found[made["name"]].settings.name == f"Application {made['name']}"
 
 
 def test_applications_of_other_projects_are_not_found(
