@@ -15,6 +15,7 @@ from heartbeat_central.domain.state import Shown
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.services.back_up import back_up
 from heartbeat_central.services.count_all import count_all
+from heartbeat_central.services.default_project import default_project_id
 from heartbeat_central.services.list_applications import count_by_status, list_applications
 from heartbeat_central.services.manage_applications import (
     change_application,
@@ -31,6 +32,7 @@ from heartbeat_central.storage.engine import Connection
 from heartbeat_central.storage.incidents import NewIncident
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.secrets import SecretBox
+from tests.support.backups import backup_of, empty_database, restore
 from tests.support.receivers.http import HttpReceiver
 from tests.support.service import Service, wait_until
 from tests.support.world import BASE_URL, World, at, signal
@@ -308,11 +310,33 @@ def test_digests_rollups_and_backups_go_on(world: World, name: str) -> None:
     )
     tell_blind_windows(world.database, now=at(300), base_url=BASE_URL)
     world.roll_up(7200)
-    if name != "end of time":
-        backed_up = back_up(
-            world.database, io.BytesIO(), now=at(7201), on_progress=lambda _a, _b: None
-        )
-        assert backed_up.rows["applications"] == 13
+    backed_up = back_up(world.database, io.BytesIO(), now=at(7201), on_progress=lambda _a, _b: None)
+    assert backed_up.rows["applications"] == backed_up.rows["application_states"] == 13
+
+
+@pytest.mark.parametrize("name", ["end of time", "no time", "zone"])
+def test_what_cant_be_read_is_a_problem_after_a_restore_as_before(
+    world: World, name: str, tmp_path: Path
+) -> None:
+    good, bad = world.application("good"), world.application("bad")
+    world.beat(good, 5)
+    spoil(world, bad, name)
+    content = backup_of(world.database)
+    with empty_database("sqlite", tmp_path) as restored:
+        restore(restored, content, world.secret_box)
+        project_id = default_project_id(restored, now=at(10))
+        found = list_applications(restored, project_id, now=at(10), base_url=BASE_URL)
+    views = {view.name: view for view in found}
+    assert views["bad"].problem is not None
+    assert (views["good"].problem, views["good"].last_heartbeat) == (None, at(5))
+
+
+def test_an_outage_for_a_reason_that_is_unknown_ends_like_any_other(world: World) -> None:
+    application = world.application(channels=[world.webhook("http://127.0.0.1:9/")])
+    world.detect(71)
+    run(world, "UPDATE incidents SET reason = 'whim'")
+    assert world.beat(application, 80) is Outcome.STORED
+    assert world.look(application, 81).status is Shown.UP
 
 
 def test_channels_that_cant_be_opened_die_alone(world: World, receiver: HttpReceiver) -> None:

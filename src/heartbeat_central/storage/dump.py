@@ -1,9 +1,11 @@
 """Reads every table, for a backup: all rows as of one moment, in a stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
+import structlog
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Float,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     Uuid,
@@ -22,13 +25,43 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from heartbeat_central.domain.backup import ColumnType, Row, Section
-from heartbeat_central.storage import migrate
+from heartbeat_central.storage import careful, migrate
+from heartbeat_central.storage.decoding import FIRST
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.tables import metadata, sessions
+from heartbeat_central.storage.tables import (
+    alerts,
+    application_states,
+    applications,
+    channels,
+    deliveries,
+    incidents,
+    metadata,
+    sessions,
+)
 from heartbeat_central.storage.types import Moment
+
+log = structlog.get_logger(__name__)
 
 LEFT_OUT = frozenset({sessions.name})
 """Who has signed out since would be signed in again; everybody signs in anew instead."""
+
+_BY_KEY = frozenset(
+    table.name
+    for table in (applications, application_states, incidents, channels, alerts, deliveries)
+)
+"""The tables that people are tempted to write into; the history is too long for anything but a stream."""
+_NOTHING: Mapping[ColumnType, Any] = {
+    ColumnType.MOMENT: FIRST,
+    ColumnType.TEXT: "",
+    ColumnType.JSON: {},
+    ColumnType.INTEGER: 0,
+    ColumnType.BOOLEAN: False,
+    ColumnType.BYTES: b"",
+}
+"""What stands for a value that can't be read in a column that must have one."""
+UNREADABLE_STATUS = "broken"
+"""Of a state with a value that can't be read: restored, it is told as a problem as before, and not
+judged by what stands in for that value."""
 
 _CHUNK = 500
 """Rows in memory at once; a row may hold a body of 1 MiB."""
@@ -65,10 +98,27 @@ class Snapshot:
         ]
 
     def rows(self, section: Section) -> Iterator[Row]:
-        """Yield the rows of a table, in no particular order."""
+        """Yield the rows of a table, in no particular order.
+
+        What of a row can't be read is put in place by what stands for nothing, and logged.
+        """
         table = metadata.tables[section.table]
         query = select(*(table.c[name] for name in section.columns))
-        yield from self._connection.execution_options(yield_per=_CHUNK).execute(query)
+        if table.name in _BY_KEY:
+            yield from self._by_key(table, query)
+        else:
+            yield from self._connection.execution_options(yield_per=_CHUNK).execute(query)
+
+    def _by_key(self, table: Table, query: Select[Any]) -> Iterator[Row]:
+        """Yield rows chunk by chunk: a stream that breaks off at a bad row could not go on after it."""
+        (key,) = table.primary_key.columns
+        query = query.order_by(key).limit(_CHUNK)
+        page = careful.rows(self._connection, query, key)
+        while page:
+            for row in page:
+                yield _mended(table, query, row) if isinstance(row, careful.Damaged) else row
+            last = getattr(page[-1], key.name)
+            page = careful.rows(self._connection, query.where(key > last), key)
 
     def estimate(self, section: Section) -> int:
         """Return about how many rows a table has, without counting a long history."""
@@ -112,6 +162,21 @@ class Snapshot:
         else:
             return None
         return None if found is None else int(found)
+
+
+def _mended(table: Table, query: Select[Any], row: careful.Damaged) -> Row:
+    log.error("row_unreadable", table=table.name, problem=careful.damage(row))
+    values = []
+    for selected in query.selected_columns:
+        column = table.c[str(selected.key)]
+        value = getattr(row, column.name)
+        if value is None and not column.nullable:
+            kind = column_type(column.type)
+            value = uuid4() if kind is ColumnType.UUID else _NOTHING[kind]
+        if column is application_states.c.status and set(row.unreadable) != {"check_at"}:
+            value = UNREADABLE_STATUS
+        values.append(value)
+    return tuple(values)
 
 
 @contextmanager

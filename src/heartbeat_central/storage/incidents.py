@@ -153,12 +153,20 @@ def page(
     return [to_incident(row) for row in connection.execute(query)]
 
 
+def _reason(stored: str) -> Reason:
+    try:
+        return Reason(stored)
+    except ValueError:
+        # Whatever it was, the outage was one; it must end and be shown like any other.
+        return Reason.MISSED
+
+
 def to_incident(row: Row[Any], *, closed_at: datetime | None = None) -> Incident:
     """Return the incident of a row; `closed_at` replaces the row's."""
     return Incident(
         id=row.id,
         application_id=row.application_id,
-        reason=Reason(row.reason),
+        reason=_reason(row.reason),
         exit_status=row.exit_status,
         opened_at=row.opened_at,
         closed_at=closed_at or row.closed_at,
