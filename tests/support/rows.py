@@ -15,8 +15,18 @@ from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.application import settings_from
 from heartbeat_central.domain.incident import Incident, Reason
 from heartbeat_central.domain.state import State, Status
-from heartbeat_central.storage import applications, channels, incidents, outbox, states, tables
+from heartbeat_central.storage import (
+    applications,
+    channels,
+    incidents,
+    leases,
+    outbox,
+    states,
+    tables,
+)
 from heartbeat_central.storage.incidents import NewIncident
+from heartbeat_central.storage.leases import Claimed, Mark
+from heartbeat_central.storage.outbox import DeliveryStatus
 from tests.support import sample_alerts
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -147,6 +157,24 @@ def count(connection: Connection, table: Table) -> int:
 def row(connection: Connection, table: Table, id_: int) -> Any:
     """Return the row with this id, None when there is none."""
     return connection.execute(select(table).where(table.c.id == id_)).one_or_none()
+
+
+def lease(
+    connection: Connection, *ids: int, seconds: float = 0, until: float = 30
+) -> list[Claimed]:
+    """Lease those of these deliveries that may be claimed."""
+    return leases.lease(connection, ids, now=at(seconds), until=at(until))
+
+
+def mark(connection: Connection, claimed: Claimed, status: DeliveryStatus, **more: Any) -> bool:
+    """Record where a claimed delivery stands; return whether it counted."""
+    given: dict[str, Any] = {"at": at(1), **more}
+    return leases.mark_many(connection, [Mark(claimed, status, **given)]) == {claimed.id}
+
+
+def delivery(connection: Connection, id_: int) -> Any:
+    """Return the row of a delivery."""
+    return row(connection, tables.deliveries, id_)
 
 
 @contextlib.contextmanager
