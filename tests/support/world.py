@@ -69,8 +69,9 @@ class World:
     def application(
         self, name: str = "Backup", *, interval: int = 60, grace: int = 10, **more: Any
     ) -> ApplicationView:
-        """Create an application at START; a `schedule` takes the place of the interval."""
+        """Create an application, by default at START; a `schedule` takes the place of the interval."""
         channels = more.pop("channels", ())
+        created_at = at(more.pop("created_at", 0))
         schedule = more.pop("schedule", None)
         settings = settings_from(
             name=name,
@@ -84,7 +85,7 @@ class World:
             self.project_id,
             settings,
             channels=channels,
-            now=START,
+            now=created_at,
             base_url=BASE_URL,
         )
 

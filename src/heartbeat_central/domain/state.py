@@ -224,15 +224,17 @@ def on_resume(timing: Timing, state: State, *, now: datetime) -> Decision:
     return Decision(_rearmed(timing, replace(state, status=Status.NEW, armed_at=now)))
 
 
-def on_new_timing(timing: Timing, state: State, *, now: datetime) -> Decision:
+def on_new_timing(
+    timing: Timing, state: State, *, now: datetime, windows: BlindWindows = NO_WINDOWS
+) -> Decision:
     """Return the state under changed timing.
 
     An edit alone never makes an application overdue: when the new deadline would have passed
-    already, silence counts from the edit.
+    already, silence counts from the edit. `windows` as for `on_clock`.
     """
     if state.status in (Status.DOWN, Status.PAUSED):
         return Decision(state)
-    due = deadline(timing, state)
+    due = deadline(timing, state, windows)
     if due is not None and due <= now:
         state = replace(state, armed_at=now, started_at=None, started_rid=None)
     return Decision(_rearmed(timing, state))

@@ -124,9 +124,13 @@ def change_application(
             state = _mend(connection, before.id, state, now)
         if settings.timing != before.settings.timing or problem is not None:
             # What was wrong is mended, or found again at once by the detector, which says so.
-            state = _save(
-                connection, before.id, machine.on_new_timing(settings.timing, state, now=now)
+            decision = machine.on_new_timing(
+                settings.timing,
+                state,
+                now=now,
+                windows=blind_windows.since_heard(connection, [state]),
             )
+            state = _save(connection, before.id, decision)
             applications.save_problems(connection, {before.id: settings.timing.problem})
         if "is_active" in changes:
             decision = _switched(settings, state, changes["is_active"], now)

@@ -359,6 +359,14 @@ def test_an_edit_alone_never_makes_an_application_overdue() -> None:
     assert machine.on_clock(every(60), changed, now=at(1859)).transition is None
 
 
+def test_an_edit_leaves_the_time_alone_that_a_blind_window_grants() -> None:
+    windows = BlindWindows([BlindWindow(started_at=at(50), ended_at=at(70), cause=Cause.STOPPED)])
+    before = up(every(60))
+    changed = machine.on_new_timing(every(65), before, now=at(80), windows=windows).state
+    assert machine.deadline(every(65), changed, windows) == at(70 + 65)
+    assert changed.armed_at == before.armed_at
+
+
 def test_an_edit_leaves_a_down_application_down() -> None:
     before = down(every(60))
     assert machine.on_new_timing(every(3600), before, now=at(90)).state is before
