@@ -1,6 +1,7 @@
 """The service and its reference model, side by side: the same happens to both."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,15 @@ from tests.support.process import Process
 from tests.support.world import BASE_URL, at, signal
 
 
+@dataclass(frozen=True)
+class Sending:
+    """What was claimed and is not sent yet."""
+
+    claimed: Claimed
+    delivery: Delivery
+    attempt: int
+
+
 class Comparison(RuleBasedStateMachine):
     """Does the same to both, and compares all that can be seen after each step."""
 
@@ -40,8 +50,7 @@ class Comparison(RuleBasedStateMachine):
         self.known: dict[int, Delivery] = {}
         """Deliveries of the database and of the model that are the same."""
         self.uuids: dict[Delivery, UUID] = {}
-        self.held: list[tuple[Claimed, Delivery, int]] = []
-        """What was claimed and is not sent yet: the claim, the delivery, the attempt."""
+        self.held: list[Sending] = []
         service.clear()
         self.process.beat(0)
 
@@ -237,65 +246,70 @@ class Comparison(RuleBasedStateMachine):
     # --- telling -----------------------------------------------------------------------------
 
     def begin_to_send(self) -> None:
-        self.claim()
+        self.held += self.claim()
 
     def end_sending(self, number: int, outcome: str) -> None:
         if self.held:
-            self.finish(*self.held.pop(number % len(self.held)), outcome)
+            self.finish(self.held.pop(number % len(self.held)), outcome)
 
     def fail_and_recover_while_sending(self, number: int) -> None:
         self.send("fail", number)
         self.compare()
-        self.claim()
+        self.begin_to_send()
         self.send("success", number)
         self.compare()
-        self.claim()
+        self.begin_to_send()
 
     def fall_behind(self, span: int, outcome: str, late_outcome: str) -> None:
         """A sender stands still for so long that its lease runs out and another takes over."""
-        if (stale := self.claim()) is None:
+        stale = self.claim()
+        if not stale:
             return
         self.pass_time(span)
-        other = self.claim()
-        self.held.remove(stale)
-        self.finish(*stale, late_outcome)
+        others = self.claim()
+        for one in stale:
+            self.finish(one, late_outcome)
         self.compare()
-        if other is not None:
-            self.held.remove(other)
-            self.finish(*other, outcome)
+        for one in others:
+            self.finish(one, outcome)
 
     def notice_and_tell(self, outcome: str) -> None:
         self.look()
         self.compare()
-        while (one := self.claim()) is not None:
-            self.held.remove(one)
-            self.finish(*one, outcome)
+        while claimed := self.claim():
+            for one in claimed:
+                self.finish(one, outcome)
 
-    def claim(self) -> tuple[Claimed, Delivery, int] | None:
-        """Lease one delivery; what was overtaken is cancelled on the way."""
+    def claim(self) -> list[Sending]:
+        """Lease what may be sent now, one a channel; what was overtaken is cancelled on the way."""
         while any(map(self.model.may_be_claimed, self.model.deliveries)):
-            claimed = self.world.claim(self.seconds, most=1)
-            for id_, status in ({} if claimed else self.service.statuses()).items():
-                one = self.known[id_]
-                if status == "cancelled" != one.status:
-                    assert self.model.may_be_claimed(one)
-                    assert self.model.is_overtaken(one)
-                    self.model.claim(one)
-                    one.status, one.leased = status, False
-            if claimed:
-                one = self.known[claimed[0].id]
-                assert self.model.may_be_claimed(one)
-                assert not self.model.is_overtaken(one)
-                self.held.append((claimed[0], one, self.model.claim(one)))
-                return self.held[-1]
+            claimed = self.world.claim(self.seconds)
+            leased = [self.known[one.id] for one in claimed]
+            cancelled = [
+                self.known[id_]
+                for id_, status in self.service.statuses().items()
+                if status == "cancelled" != self.known[id_].status
+            ]
+            assert all(map(self.model.may_be_claimed, [*leased, *cancelled]))
+            assert all(map(self.model.is_overtaken, cancelled))
+            assert not any(map(self.model.is_overtaken, leased))
+            for one in cancelled:
+                self.model.claim(one)
+                one.status, one.leased = "cancelled", False
+            if leased:
+                return [
+                    Sending(lease, one, self.model.claim(one))
+                    for lease, one in zip(claimed, leased, strict=True)
+                ]
+            assert cancelled, "what may be claimed is neither leased nor cancelled"
         assert self.world.claim(self.seconds) == []
-        return None
+        return []
 
-    def finish(self, claimed: Claimed, one: Delivery, attempt: int, outcome: str) -> None:
+    def finish(self, sending: Sending, outcome: str) -> None:
         self.service.plugin.outcome = outcome
-        sent = deliver(self.world.sender(), claimed, clock=lambda: self.now)
+        sent = deliver(self.world.sender(), sending.claimed, clock=lambda: self.now)
         record_outcomes(self.database, [sent])
-        self.model.finish(one, attempt, outcome)
+        self.model.finish(sending.delivery, sending.attempt, outcome)
 
     # --- comparing ---------------------------------------------------------------------------
 

@@ -133,6 +133,22 @@ def test_a_recovery_is_told_after_the_outage_that_is_under_way(
     assert [one.alert.kind for one in send_due(world, 8)] == [AlertKind.UP]
 
 
+def test_what_waits_for_one_that_is_under_way_hides_no_other(
+    world: World, receiver: HttpReceiver
+) -> None:
+    channel = world.webhook(receiver.url)
+    flapping = world.application("flapping", channels=[channel])
+    world.beat(flapping, 5, SignalKind.FAIL)
+    assert world.claim(5)
+    for seconds in range(6, 12):
+        world.beat(flapping, seconds, SignalKind.FAIL if seconds % 2 else SignalKind.SUCCESS)
+    other = world.application("other", channels=[channel])
+    world.beat(other, 12, SignalKind.FAIL)
+    [claimed] = world.claim(12, most=1)
+    assert claimed.alert.application is not None
+    assert claimed.alert.application.name == "other"
+
+
 def test_a_recovery_that_comes_late_says_that_it_is_down_again(
     world: World, receiver: HttpReceiver
 ) -> None:

@@ -37,6 +37,8 @@ LEASE = timedelta(seconds=12)
 """How soon another attempt follows when the process dies. Longer than a send may take (10 s), and than
 the clocks of two nodes may differ; what takes longer still is renewed."""
 RENEW_AFTER = LEASE / 2
+CANDIDATES = 100
+"""Deliveries to look at even when only one may start: the oldest may all wait for one under way."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ def claim_due(
         candidates = leases.due(
             connection,
             now=now,
-            most=4 * most,
+            most=max(4 * most, CANDIDATES),
             per_channel=MOST_PER_CHANNEL,
             full_channels=bulkheads.full(now),
         )
