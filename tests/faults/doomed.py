@@ -1,7 +1,8 @@
-"""`python app.py`, which ends at the step that a test names: by SIGKILL, as a machine that loses its power.
+"""`python app.py`, which ends or stands still at the step that a test names.
 
-The test writes the step into the file `die-at` in the current folder. Nothing of the service knows of it:
-the functions that do the steps are replaced where they are put together.
+The test writes the step into the file `die-at` (SIGKILL, as a machine that loses its power) or `stop-at`
+(SIGSTOP, as one that is frozen) in the current folder. Nothing of the service knows of it: the functions
+that do the steps are replaced where they are put together.
 """
 
 import os
@@ -27,16 +28,18 @@ STEPS = (
     "marked, after the commit",
 )
 DIE_AT = Path("die-at")
+STOP_AT = Path("stop-at")
 
 _transaction = threading.local()
 
 
 def reached(step: str) -> None:
-    """End here and now when this is the step."""
-    if step and DIE_AT.exists() and DIE_AT.read_text() == step:
-        # The next life goes on.
-        DIE_AT.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+    """End or stand still here and now when this is the step."""
+    for path, number in ((DIE_AT, signal.SIGKILL), (STOP_AT, signal.SIGSTOP)):
+        if step and path.exists() and path.read_text() == step:
+            # Once: the next life, or the same one, goes on.
+            path.unlink()
+            os.kill(os.getpid(), number)
 
 
 def doomed(

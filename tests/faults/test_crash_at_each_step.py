@@ -1,7 +1,6 @@
 """The service is killed at each step of noticing and telling: no alert is lost, and none comes thrice."""
 
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults import doomed
 from tests.faults.doomed import STEPS
+from tests.faults.doomed_service import Doomed
 from tests.support.receivers.http import HttpReceiver
 from tests.support.service import Service, wait_until
 
@@ -20,19 +19,6 @@ SENT_AND_NOT_MARKED = {
     "marked, before the commit",
 }
 """Nobody can know then that it arrived: it is sent once more."""
-
-
-class Doomed(Service):
-    """The service, which ends at the step that is asked for."""
-
-    program = Path(doomed.__file__)
-
-    def die_at(self, step: str) -> None:
-        (self.folder / doomed.DIE_AT).write_text(step)
-
-    def wait_for_death(self) -> None:
-        assert self.process is not None
-        assert self.process.wait(20) == -signal.SIGKILL
 
 
 @pytest.fixture
