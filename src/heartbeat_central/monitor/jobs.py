@@ -33,6 +33,9 @@ FOLLOW_UP = 5.0
 UNPROVEN = timedelta(milliseconds=100)
 """Until the next look at what is due while nothing proves that heartbeats could be received."""
 HOUSEKEEPING = timedelta(hours=1)
+REST: Mapping[str, float] = {"sqlite": 3.0, "postgresql": 0.0}
+"""How many times as long as a step of rolling up took the next one waits. On SQLite it shares the process,
+the disk and the lock with recording, and takes a quarter of them at most however much there is to do."""
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +128,7 @@ class Monitor:
             longest=HOUSEKEEPING.total_seconds(),
             clock=clock,
             report=report,
+            rest=REST[database.dialect],
         )
 
         # Digests first: what is held since before a stop then goes out in them.

@@ -1,6 +1,7 @@
 """A job that runs when something is due, when it is rung for, and once a second to look."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
@@ -35,7 +36,8 @@ class PacedJob:
     """Runs `work` on the scheduler; `work` returns when it wants to run next, or None.
 
     It runs at the latest every `longest` seconds, because another process on the same database may
-    have moved a deadline. Rung while it runs, it runs once more: no ring is lost.
+    have moved a deadline. Rung while it runs, it runs once more: no ring is lost. Else it waits at least
+    `rest` times as long as its last run took, for work that can wait and that others would feel.
     """
 
     def __init__(
@@ -47,6 +49,8 @@ class PacedJob:
         longest: float,
         clock: Callable[[], datetime],
         report: Callable[[str, datetime, str | None], None],
+        rest: float = 0.0,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scheduler = scheduler
         self._name = name
@@ -54,6 +58,8 @@ class PacedJob:
         self._longest = timedelta(seconds=longest)
         self._clock = clock
         self._report = report
+        self._rest = rest
+        self._timer = timer
         self._rung = threading.Event()
         self._alone = threading.Lock()
         self._stopping = threading.Event()
@@ -87,11 +93,13 @@ class PacedJob:
         while not self._stopping.is_set() and self._alone.acquire(blocking=False):
             try:
                 self._rung.clear()
+                begun = self._timer()
                 wanted = self._once()
+                took = self._timer() - begun
             finally:
                 self._alone.release()
             if not self._rung.is_set():
-                self._sleep_until(wanted)
+                self._sleep_until(wanted, max(SHORTEST, timedelta(seconds=took * self._rest)))
                 return
 
     def _once(self) -> datetime | None:
@@ -109,10 +117,10 @@ class PacedJob:
             return wanted
         return None
 
-    def _sleep_until(self, wanted: datetime | None) -> None:
+    def _sleep_until(self, wanted: datetime | None, at_least: timedelta) -> None:
         now = self._clock()
         if wanted is not None and wanted < now + self._longest:
-            self._next_run(max(wanted, now + SHORTEST))
+            self._next_run(max(wanted, now + at_least))
 
     def _next_run(self, at: datetime) -> None:
         try:

@@ -1,6 +1,8 @@
 """Jobs run when something is due and when they are rung for."""
 
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +67,35 @@ def test_runs_at_once_and_when_it_wants_to(job: Job) -> None:
     job.paced.start()
     assert job.ran()
     assert job.ran(), "an hour had not passed, and something was due"
+
+
+def test_rests_in_proportion_to_the_time_it_took() -> None:
+    scheduler = BackgroundScheduler(timezone="UTC")
+    ran = threading.Semaphore(0)
+    # Each run takes 0.1 s by this timer, which is asked before and after it.
+    seconds = itertools.count(0.0, 0.1)
+
+    def work() -> datetime:
+        ran.release()
+        return datetime.now(UTC)
+
+    resting = PacedJob(
+        scheduler,
+        "resting",
+        work,
+        longest=AN_HOUR,
+        clock=lambda: datetime.now(UTC),
+        report=lambda *_: None,
+        rest=3.0,
+        timer=lambda: next(seconds),
+    )
+    resting.start()
+    scheduler.start()
+    assert ran.acquire(timeout=10)
+    begun = time.monotonic()
+    assert ran.acquire(timeout=10), "there was more to do"
+    assert time.monotonic() - begun >= 0.25
+    shut_down(scheduler, [resting])
 
 
 def test_runs_when_it_is_rung_for(job: Job) -> None:
