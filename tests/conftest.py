@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import browser, postgres
+from tests.support.launcher import LAUNCHER
 from tests.support.missing import missing
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    LAUNCHER.close()
     postgres.drop_templates()
     if _RUN in config.stash:
         config.stash[_RUN].close()
@@ -109,6 +112,14 @@ def _clean_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with its tables in place, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "heartbeat.sqlite3"
+    migrated(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
     """Each of the two databases in turn, its tables in place."""
@@ -117,7 +128,7 @@ def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
     with contextlib.ExitStack() as stack:
         if request.param == "sqlite":
             url = str(request.getfixturevalue("sqlite_url"))
-            migrated(url)
+            shutil.copy(request.getfixturevalue("migrated_file"), url.removeprefix("sqlite:///"))
         else:
             request.getfixturevalue("postgres_server")
             template = postgres.template_database("migrated", migrated)

@@ -37,7 +37,7 @@ def service(tmp_path: Path, mailbox: SmtpReceiver) -> Iterator[Service]:
         "SMTP_PORT": str(mailbox.port),
         "SMTP_FROM": "heartbeat@example.com",
     }
-    with Service(tmp_path / "service", **mail) as running:
+    with Service(tmp_path / "service", own_interpreter=True, **mail) as running:
         yield running
 
 

@@ -18,6 +18,8 @@ def test_killed_and_ended_under_load_it_loses_nothing_and_alarms_for_the_dead_al
 ) -> None:
     ready, drained = [], []
     with scene(tmp_path, database_url) as world:
+        # How soon it is ready again is told of a start as it is.
+        world.service.own_interpreter = True
         with world.load() as load:
             for _ in range(kills):
                 load.wait_for(random.randint(1, 150))

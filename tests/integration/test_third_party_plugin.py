@@ -74,7 +74,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    with Service(folder, PYTHONPATH=str(packages)) as running:
+    with Service(folder, own_interpreter=True, PYTHONPATH=str(packages)) as running:
         yield running
 
 

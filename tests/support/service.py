@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.launcher import LAUNCHER, Launched
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,13 +38,20 @@ def free_port() -> int:
 
 
 class Service:
-    """`python app.py` with its own data folder and port. May be killed and started again."""
+    """`serve` with its own data folder and port. May be killed and started again.
+
+    `own_interpreter` starts it as users do, by `python app.py`, for tests of what a start imports, and
+    so does a `program` of another name; otherwise the launcher forks it, which spares most of a second.
+    """
 
     program = ROOT / "app.py"
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, own_interpreter: bool = False, **settings: str
+    ) -> None:
         self.folder = folder
         self.arguments = arguments
+        self.own_interpreter = own_interpreter
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {
@@ -53,7 +62,7 @@ class Service:
             "HEARTBEAT_ALLOW_PRIVATE_TARGETS": "true",
             **settings,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Launched | None = None
         self.key = ""
 
     def __enter__(self) -> Self:
@@ -81,15 +90,24 @@ class Service:
         """Return when it serves."""
         wait_until(self._is_healthy, f"the service to start:\n{self.log()}", 30)
 
-    def begin(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes] | Launched:
         """Start the program with its settings and its log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, str(self.program), *arguments],
+            if self.own_interpreter or self.program != Service.program:
+                return subprocess.Popen(
+                    [sys.executable, str(self.program), *arguments],
+                    cwd=self.folder,
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            names_a_command = arguments and not arguments[0].startswith("-")
+            return LAUNCHER.launch(
+                arguments if names_a_command else ["serve", *arguments],
                 cwd=self.folder,
                 env=self._environment(),
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
@@ -118,16 +136,7 @@ class Service:
 
     def command(self, *arguments: str) -> str:
         """Run `heartbeat-central …` with the same settings and return its standard output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "heartbeat_central.cli", *arguments],
-            cwd=self.folder,
-            env={**self._environment(), "PYTHONPATH": str(ROOT / "src")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = LAUNCHER.run(arguments, cwd=self.folder, env=self._environment())
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,6 +1,7 @@
 """A small world for tests of services: a project with applications and channels in a database."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from heartbeat_central.alerts.base import Outbound
 from heartbeat_central.alerts.http import HttpClient
 from heartbeat_central.alerts.registry import build_registry
+from heartbeat_central.alerts.sockets import tls_context
 from heartbeat_central.domain.application import settings_from
 from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.signal import Signal, SignalKind
@@ -33,6 +35,10 @@ BASE_URL = "http://localhost:5000"
 START = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 """Noon of today, for which history partitions exist; tests count seconds from here."""
 
+# Looking for installed plugins and reading all certificates of the system takes most of a world's time.
+_registry = cache(build_registry)
+_trusted = cache(tls_context)
+
 on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For what only one of the two databases does."""
@@ -49,12 +55,13 @@ class World:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.project_id = default_project_id(database, now=START)
-        self.registry = build_registry()
+        self.registry = _registry()
         self.secret_box = SecretBox(["a secret key of this test only"])
         self.outbound = Outbound(
             http=HttpClient(allow_private=True),
             operator_http=HttpClient(allow_private=True),
             allow_private_targets=True,
+            mail_tls=_trusted(),
         )
         self.bulkheads = Bulkheads()
         self.touches = open_touch_store(database)

@@ -1,12 +1,14 @@
 """Making text fit to be sent: no control characters, not too long, nothing that reorders a line."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 _LONGEST_EXCERPT = 200
-# Bidirectional controls can make a line read as something else; letters of right-to-left scripts stay.
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters (Cc), lone surrogates (Cs), and bidirectional controls, which can make a line read
+# as something else; letters of right-to-left scripts stay.
+_UNFIT = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def clean(text: str, *, keep: str = "\n") -> str:
@@ -15,7 +17,7 @@ def clean(text: str, *, keep: str = "\n") -> str:
     text = re.sub(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", "\n", text)
     if "\n" not in keep:
         text = re.sub(r"[\n\t ]+", " ", text).strip()
-    return "".join(char for char in text if char in keep or not _is_unfit(char))
+    return _UNFIT.sub(lambda found: found[0] if found[0] in keep else "", text)
 
 
 def one_line(text: str) -> str:
@@ -65,13 +67,9 @@ def excerpt(body: bytes, content_type: str = "") -> str:
     return cut(one_line(text.replace("\ufffd", "?")), _LONGEST_EXCERPT)
 
 
-def _is_unfit(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cs") or char in _REORDERING
-
-
 def _more(count: int) -> str:
     return f"… and {count} more"
 
 
 def _units(text: str) -> int:
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -43,6 +43,7 @@ class LiveUpdates:
         self._fingerprint = fingerprint
         self._listeners: dict[int, set[asyncio.Queue[bytes]]] = {}
         self._watchers: dict[int, asyncio.Task[None]] = {}
+        self._looked: dict[int, asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         project_id = await self._authorised(scope)
@@ -52,8 +53,11 @@ class LiveUpdates:
         events: asyncio.Queue[bytes] = asyncio.Queue(maxsize=8)
         self._listeners.setdefault(project_id, set()).add(events)
         if project_id not in self._watchers:
+            self._looked[project_id] = asyncio.Event()
             self._watchers[project_id] = asyncio.create_task(self._watch(project_id))
         try:
+            # A change after the stream has begun is one that the first look doesn't hold yet.
+            await self._looked[project_id].wait()
             await _stream(events, receive, send)
         finally:
             self._leave(project_id, events)
@@ -64,8 +68,9 @@ class LiveUpdates:
             for events in listeners:
                 if not events.full():
                     events.put_nowait(b"")
-        for watcher in self._watchers.values():
+        for project_id, watcher in self._watchers.items():
             watcher.cancel()
+            self._looked[project_id].set()
 
     async def _authorised(self, scope: Scope) -> int | None:
         cookies: SimpleCookie = SimpleCookie()
@@ -87,10 +92,11 @@ class LiveUpdates:
         listeners = self._listeners[project_id]
         listeners.discard(events)
         if not listeners:
-            del self._listeners[project_id]
+            del self._listeners[project_id], self._looked[project_id]
             self._watchers.pop(project_id).cancel()
 
     async def _watch(self, project_id: int) -> None:
+        looked = self._looked[project_id]
         last: Hashable = None
         changed = False
         quiet = 0
@@ -100,6 +106,8 @@ class LiveUpdates:
             except HeartbeatCentralError as error:
                 log.warning("live_updates_blind", reason=str(error))
                 seen = last
+            finally:
+                looked.set()
             # Told twice: what was about to be seen at the first look is there at the next.
             again, changed = changed, last is not None and seen != last
             if changed or again or quiet >= LONGEST_SILENCE:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.launcher import LAUNCHER, Launched
+
 REPOSITORY = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "heartbeat_central.cli")
 
@@ -43,7 +45,7 @@ def fetch(url: str, *, key: str | None = None) -> tuple[int, str]:
 class Running:
     """A `serve` in the background."""
 
-    process: "subprocess.Popen[str]"
+    process: subprocess.Popen[bytes] | Launched
     log: Path
     base_url: str
 
@@ -73,16 +75,7 @@ class CommandLine:
     def run(
         self, *arguments: str, said: str = "", env: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment(env),
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return LAUNCHER.run(arguments, cwd=self.folder, env=self.environment(env), said=said)
 
     def output(self, *arguments: str, said: str = "") -> str:
         """Return stdout of a command that must succeed."""
@@ -104,17 +97,26 @@ class CommandLine:
     @contextlib.contextmanager
     def serving(
         self,
-        command: Sequence[str] = (*COMMAND, "serve"),
+        command: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Iterator[Running]:
-        """Yield a service that answers /health, killed afterwards if the test didn't stop it."""
+        """Yield a service that answers /health, killed afterwards if the test didn't stop it.
+
+        A `command` is run by itself; otherwise the launcher starts `serve`.
+        """
         environment = self.environment(env)
         base_url = f"http://127.0.0.1:{environment['PORT']}"
         log = self.folder / "serve.log"
         with log.open("w") as output:
-            process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stderr=output, stdout=output, text=True
-            )
+            process: subprocess.Popen[bytes] | Launched
+            if command is None:
+                process = LAUNCHER.launch(
+                    ["serve"], cwd=self.folder, env=environment, stdout=output, stderr=output
+                )
+            else:
+                process = subprocess.Popen(
+                    command, cwd=self.folder, env=environment, stderr=output, stdout=output
+                )
         try:
             deadline = time.monotonic() + 30
             while fetch(f"{base_url}/health")[0] != 200:

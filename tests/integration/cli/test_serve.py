@@ -69,10 +69,15 @@ def test_app_py_serves_from_a_copy_without_installation(on_sqlite: CommandLine) 
 
 
 def test_app_py_runs_the_other_commands_too(on_sqlite: CommandLine) -> None:
+    # Each in an interpreter of its own, where it imports all that it needs by itself.
     command = [sys.executable, str(REPOSITORY / "app.py")]
     for arguments, words in [
         (["apikey", "create", "--scope", "read"], "hbc_"),
         (["doctor"], "up to date"),
+        (["app", "add", "Web shop", "--interval", "60"], "/heartbeat/"),
+        (["app", "list"], "Web shop"),
+        (["user", "add", "ann@example.org", "--password-stdin"], ""),
+        (["db", "upgrade"], ""),
         (["--help"], "apikey"),
         (["--version"], "version"),
     ]:
@@ -80,6 +85,7 @@ def test_app_py_runs_the_other_commands_too(on_sqlite: CommandLine) -> None:
             [*command, *arguments],
             cwd=on_sqlite.folder,
             env=on_sqlite.environment(),
+            input="correct horse battery\n",
             capture_output=True,
             text=True,
             check=False,

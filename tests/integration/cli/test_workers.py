@@ -20,7 +20,9 @@ from tests.support.service import Service, free_port, wait_until
 @pytest.fixture
 def pair(postgres_url: str, tmp_path: Path) -> Iterator[Service]:
     """Two workers on PostgreSQL."""
-    service = Service(tmp_path / "service", "--workers", "2", DATABASE_URL=postgres_url)
+    service = Service(
+        tmp_path / "service", "--workers", "2", own_interpreter=True, DATABASE_URL=postgres_url
+    )
     with service:
         yield service
 
@@ -133,6 +135,7 @@ def split(postgres_url: str, tmp_path: Path) -> Iterator[dict[Work, Service]]:
         work: Service(
             tmp_path / work,
             *("--only", work),
+            own_interpreter=True,
             DATABASE_URL=postgres_url,
             SECRET_KEY="of these three",
             BASE_URL=f"http://127.0.0.1:{port}",

@@ -105,6 +105,26 @@ async def test_a_change_is_told_again_once_it_is_sure_to_be_seen() -> None:
     await page.task
 
 
+async def test_a_change_is_told_that_comes_right_after_the_stream_began() -> None:
+    project = Project()
+    page = Page(serving(project), "session=good")
+    await page.next()
+    project.shown = 1
+    assert (await page.next()).startswith(b"event: changed")
+    page.leave()
+    await page.task
+
+
+async def test_a_page_that_waits_for_the_first_look_is_let_go_at_the_end() -> None:
+    project = Project()
+    live = serving(project)
+    page = Page(live, "session=good")
+    while not live._watchers:
+        await asyncio.sleep(0)
+    live.close()
+    await asyncio.wait_for(page.task, 10)
+
+
 @pytest.mark.parametrize("cookie", [None, "session=bad", "other=good", "=;;\x00"])
 async def test_strangers_are_refused(cookie: str | None) -> None:
     project = Project()
