@@ -121,11 +121,11 @@ def explain(connection: Connection, statement: str, parameters: Any = ()) -> Pla
 
 
 def _days(connection: Connection) -> Iterator[str]:
-    """Yield the days of the history that hold something; of an empty one a scan is as good as any."""
-    query = (
-        "SELECT relname FROM pg_class WHERE relname LIKE 'heartbeats_on_%%' AND reltuples >= 1000"
-    )
-    yield from connection.exec_driver_sql(query).scalars()
+    """Yield the days of the history that are full; of one that holds little a scan is as good as any."""
+    query = "SELECT relname, reltuples FROM pg_class WHERE relkind = 'r' AND relname LIKE 'heartbeats_on_%%'"
+    found = connection.exec_driver_sql(query)
+    days: dict[str, float] = {row.relname: row.reltuples for row in found}
+    yield from (name for name, rows in days.items() if 2 * rows > max(days.values()))
 
 
 _OUTAGES: tuple[dict[str, str], ...] = (
