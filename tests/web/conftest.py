@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from werkzeug.serving import make_server
 
@@ -14,6 +15,7 @@ from heartbeat_central.domain.application import settings_from
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.metrics import Metrics
+from heartbeat_central.services import passwords
 from heartbeat_central.services.check_health import Vitals
 from heartbeat_central.services.deliver_alerts import Sender
 from heartbeat_central.services.detect_missed import detect_missed
@@ -102,7 +104,10 @@ class Site:
 
 
 @pytest.fixture
-def site(database: Database) -> Iterator[Site]:
+def site(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    # The same algorithm at its least: what it costs is the business of the services' own tests.
+    least = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", least)
     world = World(database)
     rings: list[datetime] = []
     parts = Parts(
