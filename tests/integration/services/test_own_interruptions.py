@@ -6,20 +6,23 @@ is sent meanwhile is lost. Time is given, so that a day of downtime takes a seco
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
 from heartbeat_central.domain import state as machine
+from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.application import settings_from
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.services.detect_missed import next_check
 from heartbeat_central.services.prove_reception import reception_proven_until
 from heartbeat_central.services.settle_clock import settle_clock
+from heartbeat_central.services.tell_blind_windows import tell_blind_windows
 from heartbeat_central.storage import applications, states, tables
 from tests.support.process import Process
-from tests.support.world import START, World, at
+from tests.support.world import BASE_URL, START, World, at
 
 INTERVAL, GRACE = 60, 10
 STEP = 10
@@ -212,28 +215,57 @@ def test_a_nightly_job_that_dies_while_the_service_restarts_every_hour(
     world: World, minute: int
 ) -> None:
     """Restarts at a quarter to do not overlap when it is due, one at five past does."""
-    nightly = world.application(
-        "nightly",
-        schedule={"kind": "cron", "expression": "0 2 * * *", "timezone": "UTC"},
-        grace=1800,
+    two_o_clock = {"kind": "cron", "expression": "0 2 * * *", "timezone": "UTC"}
+    channel = world.webhook("http://127.0.0.1:9/")
+    nightly, healthy = (
+        world.application(name, schedule=two_o_clock, grace=1800, channels=[channel])
+        for name in ("nightly", "healthy")
     )
     hour, day = 3600, 86_400
     two = 14 * hour
+    overdue = two + day + 1800
+    deadline = overdue + (day if minute == 5 else 0)
+    # After that none overlaps when it is due next.
+    restarts = {past * hour + minute * 60 for past in range(39 if minute == 5 else 63)}
+    calls = {two + 60: [nightly, healthy], two + day + 60: [healthy], two + 2 * day + 60: [healthy]}
+    looks = {*range(0, 63 * hour, hour), overdue - 1, overdue, deadline - 1, deadline}
     process = Process(world.database)
-    for past in range(63):
-        process.beat(past * hour)
+    for second in sorted({*looks, *restarts, *calls}):
+        if second > deadline:
+            break
+        process.beat(second)
+        for one in calls.get(second, ()):
+            world.beat(one, second)
+        if second in restarts:
+            process = Process(world.database)
+            process.beat(second + 5)
         look(world)
-        if past == 14:
-            world.beat(nightly, two + 60)
-        if minute == 5 and past > 39:
-            continue
-        process.beat(past * hour + minute * 60)
-        process = Process(world.database)
-        process.beat(past * hour + minute * 60 + 5)
-        look(world)
-    deadline = at(two + day + 1800 + (day if minute == 5 else 0))
-    process.beat((deadline - START).total_seconds())
-    look(world)
+        tell_blind_windows(world.database, now=at(second + 5), base_url=BASE_URL)
+        assert bool(outages(world)) is (second == deadline), second
+    assert listed(world) == ([["nightly"]] if minute == 5 else [])
+    [incident] = outages(world)
+    assert (incident.reason, incident.opened_at) == ("missed", at(deadline))
+    assert incident.application_id == nightly.id
+    assert alerts(world, AlertKind.DOWN) == [nightly.id]
+
+
+def outages(world: World) -> list[Any]:
     with world.database.read() as connection:
-        [incident] = connection.execute(select(tables.incidents)).all()
-    assert (incident.reason, incident.opened_at) == ("missed", deadline)
+        return list(connection.execute(select(tables.incidents)).all())
+
+
+def alerts(world: World, kind: AlertKind) -> list[int | None]:
+    """Return the applications that were told of like that."""
+    query = select(tables.alerts.c.application_id).where(tables.alerts.c.kind == kind.value)
+    with world.database.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def listed(world: World) -> list[list[str]]:
+    """Return the names in each digest."""
+    with world.database.read() as connection:
+        snapshots = connection.execute(
+            select(tables.alerts.c.snapshot).where(tables.alerts.c.kind == AlertKind.DIGEST.value)
+        ).scalars()
+        digests = [Alert.from_json(snapshot).digest for snapshot in snapshots]
+    return [[entry.application.name for entry in digest.entries] for digest in digests if digest]
