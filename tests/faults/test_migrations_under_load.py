@@ -7,7 +7,7 @@ such a reader would be waited for by everyone else.
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -18,7 +18,7 @@ from typing import Self
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 
 from heartbeat_central.domain.errors import Conflict
 from heartbeat_central.domain.signal import Signal, SignalKind
@@ -29,6 +29,7 @@ from heartbeat_central.storage.engine_postgresql import wait_for_ever
 from heartbeat_central.storage.heartbeats import NewHeartbeat
 from heartbeat_central.storage.touch_stores import open_touch_store
 from heartbeat_central.storage.touches import Touch, Touches
+from heartbeat_central.storage.types import Moment
 from tests.faults.conftest import Report
 from tests.faults.load import Load
 from tests.faults.scene import scene
@@ -118,11 +119,8 @@ class Writer:
 
 
 @contextmanager
-def somebody_reads(
-    database: Database, *names: str, seconds: float
-) -> Iterator[Callable[[], object]]:
-    """Read these tables in a transaction that goes on for so long; yield what ends it now."""
-    over = threading.Event()
+def somebody_reads(database: Database, *names: str, over: threading.Event) -> Iterator[None]:
+    """Read these tables in a transaction that goes on until `over`, or the end of the block."""
     reading = threading.Event()
 
     def read() -> None:
@@ -132,21 +130,21 @@ def somebody_reads(
             for name in names:
                 connection.execute(select(func.count()).select_from(tables.metadata.tables[name]))
             reading.set()
-            over.wait(seconds)
+            over.wait(60)
 
     reader = threading.Thread(target=read)
     reader.start()
     assert reading.wait(10)
     try:
-        yield over.set
+        yield
     finally:
         over.set()
         reader.join(10)
 
 
 @contextmanager
-def first_version(url: str) -> Iterator[tuple[Database, Sequence[UUID]]]:
-    """Yield a database as the first version left it, with eight applications."""
+def first_version(url: str, *, history: int) -> Iterator[tuple[Database, Sequence[UUID]]]:
+    """Yield a database as the first version left it, with eight applications and so many heartbeats."""
     database = open_database(url)
     with database.write() as connection:
         migrate.upgrade_to(connection, "0001")
@@ -159,28 +157,42 @@ def first_version(url: str) -> Iterator[tuple[Database, Sequence[UUID]]]:
                 select(tables.applications.c.uuid).order_by(tables.applications.c.id)
             ).scalars()
         )
+        connection.execute(
+            text(
+                "WITH RECURSIVE one (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM one WHERE n < :many)"
+                " INSERT INTO heartbeats (application_id, kind, received_at, method, body_size)"
+                " SELECT 8, 0, :at, 'GET', 0 FROM one"
+            ).bindparams(bindparam("at", type_=Moment)),
+            {"many": history, "at": rows.NOON},
+        )
     yield database, uuids
     database.close()
 
 
+@pytest.mark.parametrize("history", [1, pytest.param(2_000_000, marks=pytest.mark.soak)])
 def test_every_migration_from_the_first_on_while_two_nodes_record(
-    database_url: str, report: Report
+    database_url: str, report: Report, history: int
 ) -> None:
     pauses: list[float] = []
+    over = threading.Event()
 
     def pause(seconds: float) -> None:
-        pauses.append(seconds)
+        assert seconds == migrate.PAUSE
+        pauses.append(time.monotonic())
+        if pauses[-1] - pauses[0] > READ:
+            over.set()
+        # So that it is tried more often than anybody would.
         threading.Event().wait(0.1)
 
     numbers = count()
-    with first_version(database_url) as (database, uuids):
+    with first_version(database_url, history=history) as (database, uuids):
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(Writer(database_url, uuids, numbers))
                 for _ in range(2 if database.dialect == "postgresql" else 1)
             ]
             wait_until(lambda: all(one.stored for one in writers), "the first heartbeats")
-            with somebody_reads(database, "deliveries", seconds=READ):
+            with somebody_reads(database, "deliveries", over=over):
                 migrate.upgrade(database, pause=pause)
             known = len(writers[0].stored)
             wait_until(lambda: len(writers[0].stored) > known + 100, "heartbeats afterwards")
@@ -188,13 +200,17 @@ def test_every_migration_from_the_first_on_while_two_nodes_record(
         assert [failure for one in writers for failure in one.failures] == []
         stored = [body for one in writers for body in one.stored]
         with database.read() as connection:
-            bodies = connection.execute(select(tables.heartbeats.c.body)).scalars().all()
+            body = tables.heartbeats.c.body
+            bodies = connection.execute(select(body).where(body.is_not(None))).scalars().all()
         assert sorted(body.decode() for body in bodies) == sorted(stored)
     longest = max(one.longest for one in writers)
     assert longest < PATIENCE
     # It was in the way, or nothing was tried.
     assert pauses or database.dialect == "sqlite"
-    report(f"{len(stored)} heartbeats, the slowest batch took {longest * 1000:.0f} ms")
+    report(
+        f"{len(stored)} heartbeats beside {history} older ones, all stored; "
+        f"the slowest batch took {longest * 1000:.0f} ms"
+    )
 
 
 NEXT_REVISION = '''"""What a version to come may bring.
@@ -247,10 +263,12 @@ def test_a_node_of_the_next_version_takes_over_from_one_of_this_version(
         new = Service(tmp_path / "new", DATABASE_URL=postgres_url, **shared)
         new.program = next_version(tmp_path) / "app.py"
         database = open_database(postgres_url)
-        reading = somebody_reads(database, "applications", "application_states", seconds=60)
+        over = threading.Event()
         with world.load() as load, ExitStack() as stack:
             load.wait_for(20)
-            done = stack.enter_context(reading)
+            stack.enter_context(
+                somebody_reads(database, "applications", "application_states", over=over)
+            )
             # Two that come at the same time: one of them waits for the other.
             upgrade = new.begin("db", "upgrade")
             new.process = new.begin()
@@ -259,7 +277,7 @@ def test_a_node_of_the_next_version_takes_over_from_one_of_this_version(
             wait_until(lambda: "upgrade_waits" in new.log(), "somebody in the way", 40)
             load.wait_for(100)
             assert migrate.current_revision(database) == migrate.newest_revision()
-            done()
+            over.set()
             assert upgrade.wait(40) == 0
             new.wait_until_healthy()
             assert migrate.current_revision(database) == "9000"
