@@ -432,9 +432,11 @@ def test_a_digest_that_cannot_be_made_sets_the_alerts_free(
     applications(world, 12, hook)
     world.detect(DOWN)
     with world.database.write() as connection:
-        # For a reason that no version of ours writes: reading any outage fails.
-        connection.execute(update(tables.incidents).values(reason="sunspots"))
+        # What no version of ours writes: the held alerts can't be read.
+        connection.execute(update(tables.alerts).values(kind="huh"))
     assert world.digest(DOWN + 1) == 12
+    with world.database.write() as connection:
+        connection.execute(update(tables.alerts).values(kind="down"))
     assert [one.kind for one in tell(world, DOWN + 1)] == [AlertKind.DOWN] * 12
 
 
