@@ -19,7 +19,7 @@ from bench.data import SECRET_KEY
 from bench.scale import Scale
 from heartbeat_central.storage.engine import Database, open_database
 from tests.support import postgres
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 ADMIN = {"ADMIN_EMAIL": "bench@example.org", "ADMIN_PASSWORD": "a password of the benchmark"}

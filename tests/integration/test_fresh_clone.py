@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.missing import missing
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 240

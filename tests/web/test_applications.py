@@ -1,5 +1,6 @@
 """One application on the pages: registering, looking, changing, pausing and deleting it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -233,7 +234,8 @@ def test_shows_its_history(ada: Visitor, site: Site) -> None:
     rows = page.texts("#history table:last-of-type tbody tr")
     assert "4,213 files" in rows[2]
     assert "1 min" in rows[2]
-    assert facts(page)["Down since"] == "10 s ago"
+    # On a busy machine it takes some seconds until the page is made.
+    assert re.fullmatch("[1-5][0-9] s ago", facts(page)["Down since"])
     [incident] = page.texts("#history table:first-of-type tbody tr")
     assert "The application reported a failure (exit status 3)" in incident
     assert "Down" in incident

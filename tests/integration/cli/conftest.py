@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.launcher import LAUNCHER, Launched
+from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "heartbeat_central.cli")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def fetch(url: str, *, key: str | None = None) -> tuple[int, str]:

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.integration.cli.conftest import CommandLine, fetch, free_port
+from tests.integration.cli.conftest import CommandLine, fetch
+from tests.support.ports import free_port
 
 COMMAND = (sys.executable, "-m", "heartbeat_central.cli", "demo")
 

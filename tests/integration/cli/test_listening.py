@@ -7,7 +7,7 @@ import pytest
 
 from heartbeat_central.cli.failures import CannotListen
 from heartbeat_central.cli.listening import check_port, shared_listening
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 
 def test_processes_share_a_port_that_nobody_else_gets() -> None:

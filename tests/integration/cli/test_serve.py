@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 
-from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch, free_port
+from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch
+from tests.support.ports import free_port
 
 
 def test_a_key_and_an_application_made_beforehand_work_in_the_service(

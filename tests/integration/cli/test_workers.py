@@ -12,9 +12,10 @@ import pytest
 
 from heartbeat_central.domain.work import Work
 from tests.integration.cli.conftest import CommandLine
+from tests.support.ports import free_port
 from tests.support.receivers.http import HttpReceiver
 from tests.support.samples import value
-from tests.support.service import Service, free_port, wait_until
+from tests.support.service import Service, wait_until
 
 
 @pytest.fixture

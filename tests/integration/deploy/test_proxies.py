@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.support import postgres, proxies
+from tests.support.ports import free_port
 from tests.support.proxies import Behind, Proxy
 from tests.support.samples import value
-from tests.support.service import Service, free_port
+from tests.support.service import Service
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 """Where the proxy is, which is trusted, and where clients are, who are not."""

@@ -9,8 +9,8 @@ from heartbeat_central.domain.work import Work
 from heartbeat_central.services.call_watchdog import PERIOD, RETRY, Watchdog
 from heartbeat_central.services.check_health import PartStatus, Vitals, check_all
 from heartbeat_central.storage import nodes
+from tests.support.ports import free_port
 from tests.support.receivers.http import HttpReceiver, respond
-from tests.support.service import free_port
 from tests.support.world import World, at
 
 JOBS = ("ingest", "notice", "tell")
