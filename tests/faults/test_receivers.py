@@ -100,8 +100,9 @@ def delay_nobody(world: World, kinds: Sequence[str]) -> None:
         took = until(lambda: len(alone.requests) == HEALTHY)
         urls = [f"{addresses[n % len(addresses)]}/{n}" for n in range(MISBEHAVING)]
         fail(world, [*urls, *(f"{beside.url}/{number}" for number in range(HEALTHY))])
-        # Twice as many deliveries take this machine twice as long, whatever becomes of them.
-        assert until(lambda: len(beside.requests) >= HEALTHY) <= 2 * took + LATER
+        # Twice as many deliveries take twice as long, whatever becomes of them; twice more when other tests
+        # keep the machine busy meanwhile. One that waited for a timeout would take ten seconds.
+        assert until(lambda: len(beside.requests) >= HEALTHY) <= 4 * took + LATER
         assert len(beside.requests) == HEALTHY
 
 

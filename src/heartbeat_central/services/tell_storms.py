@@ -1,6 +1,6 @@
 """Puts the digests of storms into the outbox when they are due, in place of the alerts they held."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -77,7 +77,7 @@ def _put_digests(connection: Connection, storm: Storm, now: datetime, base_url: 
     for one in waiting:
         by_channel.setdefault(one.channel_id, []).append(one)
     first = set(by_channel) - held_alerts.channels_with_digest(connection, storm.id)
-    told = held_alerts.told_alone(connection, storm.id, first) if first else {}
+    told = _told_alone(connection, storm, first) if first else {}
     still_down = held_alerts.still_down(connection, storm.id)
     known = list_outages(
         connection,
@@ -97,6 +97,21 @@ def _put_digests(connection: Connection, storm: Storm, now: datetime, base_url: 
     added = _save(connection, storm, plans, now, base_url)
     log.warning("storm_told", storm=storm.id, alerts=len(waiting), deliveries=added)
     return added
+
+
+def _told_alone(
+    connection: Connection, storm: Storm, channel_ids: Collection[int]
+) -> dict[int, list[int]]:
+    """Return the outages of which these channels were told by an alert each, by channel."""
+    told = held_alerts.told_alone(connection, storm.id, channel_ids)
+    # Some did not enter the storm, because their row was locked: a sender was just taking them, or
+    # recording what came of it.
+    for one in held_alerts.heard(
+        connection, storm.id, after=storm.began_at, channel_ids=channel_ids
+    ):
+        if not one.is_unsent:
+            told.setdefault(one.channel_id, []).append(one.incident_id)
+    return told
 
 
 def _save(

@@ -17,7 +17,7 @@ from heartbeat_central.services.manage_applications import delete_application, p
 from heartbeat_central.storage import tables
 from heartbeat_central.storage.outbox import DeliveryStatus
 from tests.support.receivers.http import HttpReceiver, respond
-from tests.support.world import BASE_URL, World, at, signal
+from tests.support.world import BASE_URL, World, at, on_postgresql, signal
 
 DOWN = 70
 """Seconds after START at which a silent application of this world goes down."""
@@ -423,6 +423,26 @@ class TestSeveralNodes:
         digest = the_digest(tell(world, 7))
         assert told(digest) == {one.name for one in everyone}
         assert [row.status for row in rows(world)].count("delivered") == 2
+
+    @on_postgresql
+    def test_what_is_just_being_recorded_is_in_the_digest_too(
+        self, world: World, receiver: HttpReceiver
+    ) -> None:
+        hook = world.webhook(receiver.url)
+        everyone = applications(world, 12, hook)
+        world.beat(everyone[0], 5, SignalKind.FAIL)
+        (sending,) = world.claim(5)
+        with world.database.write() as recording:
+            # As when the outcome of its send is recorded at this very moment.
+            recording.execute(
+                select(tables.deliveries)
+                .where(tables.deliveries.c.id == sending.id)
+                .with_for_update()
+            ).all()
+            world.record([signal(one.uuid, 6, SignalKind.FAIL) for one in everyone[1:]])
+        assert world.send(sending, 6) is DeliveryStatus.DELIVERED
+        world.digest(7)
+        assert told(the_digest(tell(world, 7))) == {one.name for one in everyone}
 
 
 def test_a_digest_that_cannot_be_made_sets_the_alerts_free(
