@@ -163,7 +163,10 @@ def _kept(contenders: list[Contender]) -> Table:
     for contender in contenders:
         stored = contender.stored() if contender.stored else None
         most = contender.accepted + contender.broken
-        if stored is not None and not contender.accepted <= stored <= most:
+        # The baseline's threads may commit what is never answered, when the load ends meanwhile.
+        is_ours = contender.name.startswith("Heartbeat Central")
+        lost = stored is not None and stored < contender.accepted
+        if lost or (stored is not None and is_ours and stored > most):
             raise RuntimeError(f"{contender.name}: {contender.accepted} accepted, {stored} stored")
         table.rows.append(
             [
