@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import browser, postgres
+from tests.support.kept_database import KeptDatabase
 from tests.support.launcher import LAUNCHER
 from tests.support.missing import missing
 
@@ -120,9 +121,19 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def kept_database(postgres_server: str) -> Iterator[KeptDatabase]:
+    """A PostgreSQL database with its tables in place, lent to one test after another."""
+    from heartbeat_central.storage.tables import metadata
+
+    template = postgres.template_database("migrated", migrated)
+    with KeptDatabase(template, [table.name for table in reversed(metadata.sorted_tables)]) as kept:
+        yield kept
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
-    """Each of the two databases in turn, its tables in place."""
+    """Each of the two databases in turn, its tables in place and without a row."""
     from heartbeat_central.storage.engine import open_database
 
     with contextlib.ExitStack() as stack:
@@ -130,9 +141,8 @@ def database(request: pytest.FixtureRequest) -> Iterator["Database"]:
             url = str(request.getfixturevalue("sqlite_url"))
             shutil.copy(request.getfixturevalue("migrated_file"), url.removeprefix("sqlite:///"))
         else:
-            request.getfixturevalue("postgres_server")
-            template = postgres.template_database("migrated", migrated)
-            url = stack.enter_context(postgres.fresh_database(template))
+            kept: KeptDatabase = request.getfixturevalue("kept_database")
+            url = stack.enter_context(kept.lend())
         opened = open_database(url)
         stack.callback(opened.close)
         yield opened
