@@ -34,6 +34,11 @@ class Due:
         """Return the deadline that counts: past it the application is down."""
         return self.spans[-1].end
 
+    @property
+    def is_extended(self) -> bool:
+        """Return whether blind windows have moved it."""
+        return len(self.spans) > 1
+
     def excused(self, now: datetime) -> tuple[Span, ...]:
         """Return when heartbeats were due that did not come by `now` and may have been swallowed."""
         return self.spans[:-1] if self.spans[0].end <= now else ()

@@ -57,6 +57,9 @@ class State:
     started_rid: UUID | None = None
     check_at: datetime | None = None
     """When the detector must look; never later than the deadline, None when silence is no outage."""
+    extended_at: datetime | None = None
+    """The detector looked then, and blind windows had moved the deadline. A heartbeat that was received
+    before, and is stored only now, may bring it nearer again."""
     problem: str | None = None
     """Why what is stored can't be read; the rest is a stand-in then, and must not be stored."""
 
@@ -65,6 +68,7 @@ class State:
         aware_or_none(self.last_heartbeat_at)
         aware_or_none(self.started_at)
         aware_or_none(self.check_at)
+        aware_or_none(self.extended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,8 @@ def is_steady(state: State) -> bool:
     """Return whether a success moves the last heartbeat and changes nothing else.
 
     So it is with nearly every heartbeat there is. `storage.touches` stores those without reading the
-    state first; its statements hold only where this is true.
+    state first; its statements hold only where this is true, and for what was received at `extended_at`
+    or since.
     """
     return state.status is Status.UP and state.started_at is None and state.check_at is not None
 
@@ -189,7 +194,8 @@ def on_clock(
     if awaited is None:
         return Decision(replace(state, check_at=None))
     if now < awaited.at:
-        waiting = replace(state, check_at=awaited.at)
+        extended_at = now if awaited.is_extended else None
+        waiting = replace(state, check_at=awaited.at, extended_at=extended_at)
         return Decision(waiting, excused=awaited.excused(now))
     # The run that never finished is over; the next start begins afresh.
     gone = replace(state, status=Status.DOWN, check_at=None, started_at=None, started_rid=None)
@@ -241,7 +247,7 @@ def on_new_timing(
 
 
 def _rearmed(timing: Timing, state: State) -> State:
-    return replace(state, check_at=_due_at(timing, state))
+    return replace(state, check_at=_due_at(timing, state), extended_at=None)
 
 
 def _due_at(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
@@ -340,6 +346,9 @@ def _succeeded(
     # detector moves it on when it passes. Heartbeats then touch no index (DESIGN: lazy re-arm).
     if state.check_at is None:
         state = _rearmed(timing, state)
+    elif state.extended_at is not None:
+        # Later than by the clock alone, but not always later than blind windows had made it.
+        state = replace(state, check_at=_earlier(state.check_at, _due_at(timing, state)))
     return Decision(state, recovered, duration)
 
 

@@ -94,6 +94,7 @@ def state_of(row: Any) -> State:
         started_at=row.started_at,
         started_rid=row.started_rid,
         check_at=row.check_at,
+        extended_at=row.extended_at,
     )
 
 

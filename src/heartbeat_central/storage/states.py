@@ -60,6 +60,7 @@ WATCHED = select(
     states.c.started_at,
     states.c.started_rid,
     states.c.check_at,
+    states.c.extended_at,
 ).join_from(applications, states)
 
 # Rows are locked in the order of their ids by everyone, so that two batches never deadlock.
@@ -230,6 +231,7 @@ def _values(state: State) -> dict[str, Any]:
         "started_at": state.started_at,
         "started_rid": state.started_rid,
         "check_at": state.check_at,
+        "extended_at": state.extended_at,
     }
 
 

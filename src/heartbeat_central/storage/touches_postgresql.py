@@ -25,7 +25,8 @@ WITH touched AS (
     SET last_heartbeat_at = GREATEST(state.last_heartbeat_at, given.heard_at)
     FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS given (id, status, heard_at)
     WHERE state.application_id = given.id AND state.status = given.status
-      AND (state.status = 'paused' OR state.started_at IS NULL AND state.check_at IS NOT NULL)
+      AND (state.status = 'paused' OR state.started_at IS NULL AND state.check_at IS NOT NULL
+           AND (state.extended_at IS NULL OR given.heard_at >= state.extended_at))
     RETURNING state.application_id AS id
 ), lost AS (
     SELECT given.id FROM unnest($1::bigint[]) AS given (id)

@@ -19,7 +19,8 @@ SET last_heartbeat_at = max(coalesce(state.last_heartbeat_at, given.column3),
                             coalesce(given.column3, state.last_heartbeat_at))
 FROM (VALUES {rows}) AS given
 WHERE state.application_id = given.column1 AND state.status = given.column2
-  AND (state.status = 'paused' OR state.started_at IS NULL AND state.check_at IS NOT NULL)
+  AND (state.status = 'paused' OR state.started_at IS NULL AND state.check_at IS NOT NULL
+       AND (state.extended_at IS NULL OR given.column3 >= state.extended_at))
 """
 _FIND = """
 SELECT application.uuid, application.id, state.status = 'paused'

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heartbeat_central.domain.blind_window import BlindWindow, Cause
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.services import recorder as recording
@@ -17,9 +18,11 @@ from heartbeat_central.services.manage_applications import (
 )
 from heartbeat_central.services.record_signals import Outcome, record_signals
 from heartbeat_central.services.recorder import Recorder
-from heartbeat_central.storage import heartbeats, incidents
+from heartbeat_central.storage import blind_windows, heartbeats, incidents
 from heartbeat_central.storage.touch_stores import open_touch_store
 from tests.support.world import BASE_URL, World, at, signal
+
+DAY = 86_400
 
 
 @pytest.fixture
@@ -33,6 +36,12 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[Signal]:
 
     monkeypatch.setattr(recording, "record_signals", record)
     return seen
+
+
+def blind(world: World, start: float, end: float) -> None:
+    window = BlindWindow(started_at=at(start), ended_at=at(end), cause=Cause.STOPPED)
+    with world.database.write() as connection:
+        blind_windows.add(connection, window)
 
 
 def pause(world: World, application: ApplicationView, seconds: float) -> None:
@@ -97,6 +106,33 @@ def test_sees_what_others_change(world: World) -> None:
     assert world.look(application, 7).last_heartbeat == at(6)
     delete_application(world.database, world.project_id, application.id, now=at(8))
     assert world.beat(application, 9) is Outcome.UNKNOWN
+
+
+def test_a_heartbeat_stored_late_by_another_process_brings_an_extended_deadline_nearer(
+    world: World,
+) -> None:
+    application = world.application(interval=DAY, grace=0)
+    world.beat(application, 0)
+    blind(world, DAY - 10, DAY + 10)
+    assert world.detect(DAY + 11).next_check_at == at(2 * DAY + 10)
+    # It came to a process that was stopped, with the heartbeat in its hands, until now.
+    recorded = world.record([signal(application.uuid, DAY - 11)], DAY + 12)
+    assert recorded.wake, "the detector must not sleep until ten seconds past the second day"
+    assert world.detect(2 * DAY - 11).deadlines == [at(2 * DAY - 11)]
+
+
+def test_heartbeats_after_a_deadline_was_extended_are_as_cheap_as_ever(
+    world: World, judged: list[Signal]
+) -> None:
+    application = world.application(interval=DAY, grace=0)
+    world.beat(application, 0)
+    blind(world, DAY - 10, DAY + 10)
+    world.detect(DAY + 11)
+    judged.clear()
+    world.beat(application, DAY + 11)
+    world.beat(application, DAY + 12)
+    assert judged == []
+    assert world.detect(2 * DAY + 10).next_check_at == at(2 * DAY + 12)
 
 
 def test_a_heartbeat_after_the_detector_has_judged_closes_the_incident(world: World) -> None:

@@ -248,8 +248,25 @@ class Before:
             config="s",
             is_active=True,
         )
-        self.application_id = rows.application(
-            connection, self.project_id, status=Status.DOWN, last_heartbeat_at=at(1)
+        self.application_id = self._add(
+            tables.applications,
+            **about,
+            **when,
+            uuid=uuid4(),
+            name="Backup",
+            slug="backup",
+            description="",
+            tags=[],
+            expected_interval=60,
+            grace_period=10,
+            expect_first_heartbeat=True,
+        )
+        self._put(
+            tables.application_states,
+            application_id=self.application_id,
+            status="down",
+            armed_at=NOON,
+            last_heartbeat_at=at(1),
         )
         self._put(
             tables.subscriptions, application_id=self.application_id, channel_id=self.channel_id

@@ -25,6 +25,7 @@ FULL = State(
     started_at=at(2) + 2 * A_MICROSECOND,
     started_rid=UUID("ffffffff-ffff-ffff-ffff-ffffffffffff"),
     check_at=at(3) + 3 * A_MICROSECOND,
+    extended_at=at(4) + 4 * A_MICROSECOND,
 )
 BARE = State(status=Status.PAUSED, armed_at=NOON)
 

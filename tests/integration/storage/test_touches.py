@@ -75,6 +75,24 @@ def test_a_touch_holds_only_for_what_is_still_as_it_was_seen(
     assert state_of(world, application) == heard
 
 
+@pytest.mark.parametrize(("received", "is_so"), [(29.999999, False), (30, True), (31, True)])
+def test_a_touch_does_not_hold_for_what_came_before_a_deadline_was_extended(
+    world: World, received: float, is_so: bool
+) -> None:
+    application = world.application()
+    put(world, application, replace(STEADY, extended_at=at(30)))
+    sent = signal(application.uuid, received)
+    lost = world.touches.store(touch(application, sent))
+    assert list(lost) == ([] if is_so else [application.id])
+    assert len(history(world, application)) == (1 if is_so else 0)
+
+
+def test_a_pause_makes_an_extended_deadline_no_matter(world: World) -> None:
+    application = world.application()
+    put(world, application, replace(STATES["paused"], extended_at=at(30)))
+    assert not world.touches.store(touch(application, signal(application.uuid, 20), paused=True))
+
+
 @pytest.mark.parametrize("name", STATES)
 def test_finds_whom_touches_hold_for(world: World, name: str) -> None:
     state = STATES[name]

@@ -280,6 +280,23 @@ def test_a_run_whose_finish_may_be_lost_is_not_told_as_unfinished() -> None:
     assert machine.on_clock(timing, running, now=at(200), windows=blind(150, 155)).excused
 
 
+def test_a_heartbeat_from_before_the_look_may_bring_an_extended_deadline_nearer() -> None:
+    day = 86_400
+    timing, windows = every(day, grace=0), blind(day - 10, day + 10)
+    waiting = machine.on_clock(timing, up(timing), now=at(day + 11), windows=windows).state
+    assert (waiting.check_at, waiting.extended_at) == (at(2 * day + 10), at(day + 11))
+    late = machine.on_signal(timing, waiting, signal(seconds=day - 11)).state
+    assert late.check_at == machine.deadline(timing, late, windows) == at(2 * day - 11)
+
+
+def test_a_heartbeat_since_the_look_leaves_the_check_of_an_extended_deadline_alone() -> None:
+    timing = every(60, grace=10)
+    waiting = machine.on_clock(timing, up(timing), now=at(80), windows=blind(58, 75)).state
+    heard = machine.on_signal(timing, waiting, signal(seconds=80)).state
+    assert heard == replace(waiting, last_heartbeat_at=at(80))
+    assert machine.on_clock(timing, heard, now=at(145)).state.extended_at is None
+
+
 def test_names_the_windows_in_which_a_heartbeat_may_have_been_lost() -> None:
     timing, windows = every(60, grace=10), blind(58, 75)
     assert len(machine.may_have_lost(timing, up(timing), windows)) == 1

@@ -73,6 +73,7 @@ application_states = Table(
     Column("started_at", Moment),
     Column("started_rid", Uuid),
     Column("check_at", Moment),
+    Column("extended_at", Moment),
     # Indexes on columns that heartbeats leave alone, so that their updates stay HOT.
     Index("ix_application_states_check_at", "check_at"),
     Index(
