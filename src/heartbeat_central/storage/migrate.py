@@ -3,28 +3,32 @@
 Services may be at work meanwhile. Whoever waits for a lock on a table makes everyone wait that comes after,
 heartbeats among them. So each revision is a transaction of its own, which gives up soon when it can't have
 a lock, and tries again a moment later; and what takes long is done before it, in ways that lock nobody out.
+
+Where nothing is missing, which is nearly every start and command, Alembic isn't even imported: that would
+take longer than all else that most commands do.
 """
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from heartbeat_central.domain.errors import StorageUnavailable, UnknownSchema
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.engine_postgresql import wait_for_ever
 from heartbeat_central.storage.partitions import LOCK_TIMEOUT
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 PAUSE = 1.0
 """Seconds until a lock is tried for again: recording catches up on what waited behind the last try."""
 
+_SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 0x4842_4331
 """An arbitrary number that names our advisory lock on PostgreSQL."""
 _LOCKED_OUT = ("55P03", "40P01")
@@ -78,15 +82,14 @@ def _upgrade_once(database: Database) -> bool:
 
 def _following(revision: str) -> str | None:
     """Return the revision to go on to; None from the newest. Raises UnknownSchema."""
-    revisions = [one.revision for one in _script().walk_revisions()]
+    revisions = _revisions()
     if revision not in revisions:
         raise UnknownSchema(
             f"The tables are at revision {revision}, and this version of the program knows only "
             f"those up to {newest_revision()}; use the version that brought them there, or restore "
             "a backup from before."
         )
-    place = revisions.index(revision)
-    return None if place == 0 else revisions[place - 1]
+    return next((one for one in revisions if one > revision), None)
 
 
 def _prepare(database: Database, revision: str) -> None:
@@ -95,8 +98,13 @@ def _prepare(database: Database, revision: str) -> None:
     `prepare(connection)` of a migration gets a connection to PostgreSQL that commits every statement: for
     CREATE INDEX CONCURRENTLY. It must find what it left behind half done, and `upgrade` must do without.
     """
-    prepare = getattr(_script().get_revision(revision).module, "prepare", None)
-    if prepare is None or database.dialect != "postgresql":
+    if database.dialect != "postgresql":
+        return
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_config(None)).get_revision(revision)
+    prepare = getattr(script.module, "prepare", None)
+    if prepare is None:
         return
     with database.each_for_itself() as connection:
         prepare(connection)
@@ -117,6 +125,8 @@ def lock(connection: Connection) -> None:
 
 def upgrade_to(connection: Connection, revision: str) -> None:
     """Run the migrations up to `revision`, `head` for all of them, in the caller's transaction."""
+    from alembic import command
+
     command.upgrade(_config(connection), revision)
 
 
@@ -128,27 +138,35 @@ def current_revision(database: Database) -> str | None:
 
 def revision_of(connection: Connection) -> str | None:
     """Return the revision of the schema as a transaction sees it; None when there is no schema."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar_one_or_none()
+    return revision
 
 
 def newest_revision() -> str:
     """Return the revision that this code was written for."""
-    head = _script().get_current_head()
-    assert head is not None
-    return head
+    return _revisions()[-1]
 
 
 def is_known(revision: str) -> bool:
     """Return whether this code can bring tables of that revision up to date."""
-    return revision in {known.revision for known in _script().walk_revisions()}
+    return revision in _revisions()
 
 
-def _script() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config(None))
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return all that this code knows, oldest first: their files' names begin with them."""
+    names = (file.name for file in (_SCRIPTS / "versions").glob("[0-9]*_*.py"))
+    return tuple(sorted(name.partition("_")[0] for name in names))
 
 
-def _config(connection: Connection | None) -> Config:
+def _config(connection: Connection | None) -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     return config

@@ -1,8 +1,11 @@
 """Each command does what its help says, on both databases."""
 
+import subprocess
+import sys
+
 import pytest
 
-from tests.integration.cli.conftest import CommandLine
+from tests.integration.cli.conftest import COMMAND, CommandLine
 
 
 def test_upgrade_makes_the_tables_once(command_line: CommandLine) -> None:
@@ -10,6 +13,17 @@ def test_upgrade_makes_the_tables_once(command_line: CommandLine) -> None:
     assert first.returncode == 0
     assert "from revision none" in first.stderr
     assert "up to date" in command_line.run("db", "upgrade").stderr
+
+
+def test_alembic_is_imported_for_migrations_alone(on_sqlite: CommandLine) -> None:
+    on_sqlite.output("db", "upgrade")
+    # Of a new interpreter: the launcher has imported everything.
+    command = [sys.executable, "-X", "importtime", *COMMAND[1:], "app", "list"]
+    environment = on_sqlite.environment()
+    done = subprocess.run(command, env=environment, cwd=on_sqlite.folder, capture_output=True)
+    assert done.returncode == 0
+    assert b"sqlalchemy" in done.stderr
+    assert b"alembic" not in done.stderr
 
 
 def test_a_key_stands_alone_on_stdout_and_is_listed_in_part(command_line: CommandLine) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Inspector, Table, insert, inspect, select, text
 
 from heartbeat_central.domain.alert import AlertKind
@@ -76,6 +77,8 @@ def test_processes_that_start_together_migrate_once(database_url: str) -> None:
 
 def test_revisions_form_one_chain_in_the_order_of_their_files() -> None:
     assert [f"{number:04}" for number in range(1, len(REVISIONS) + 1)] == REVISIONS
+    chain = ScriptDirectory(str(Path(versions.__path__[0]).parent)).walk_revisions()
+    assert [one.revision for one in chain] == REVISIONS[::-1]
     assert migrate.newest_revision() == REVISIONS[-1]
     assert all(map(migrate.is_known, REVISIONS))
     assert not migrate.is_known("9999")
