@@ -240,6 +240,7 @@ from heartbeat_central.storage import concurrently
 
 revision = "9000"
 down_revision = "{before}"
+works_with = "{before}"
 branch_labels = None
 depends_on = None
 
@@ -317,6 +318,48 @@ def test_a_node_of_the_next_version_takes_over_from_one_of_this_version(
         f"{load.acknowledged} heartbeats acknowledged, {len(found.beats)} stored; "
         f"the slowest answer took {slowest * 1000:.0f} ms"
     )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def served_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'served.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_a_node_of_this_version_restarts_on_the_tables_of_the_next(
+    served_url: str, tmp_path: Path
+) -> None:
+    """So a crash in the middle of a rolling upgrade is a restart, and not the end of that node."""
+    newer = Service(tmp_path / "new", DATABASE_URL=served_url)
+    newer.program = next_version(tmp_path) / "app.py"
+    with Service(tmp_path / "old", DATABASE_URL=served_url) as old:
+        application = old.api("POST", "/applications", {"name": "Backup", "expected_interval": 60})
+        upgrade = newer.begin("db", "upgrade")
+        assert upgrade.wait(40) == 0
+        # It goes on, is killed, and comes back.
+        assert old.beat(application)["status"] == "ok"
+        old.kill()
+        old.start()
+        assert old.beat(application)["status"] == "ok"
+        assert len(old.api("GET", f"/applications/{application['id']}/heartbeats")) == 2
+        assert old.request("GET", "/health")[0] == 200
+        assert "tables_are_newer" in old.log()
+        # So do commands.
+        assert "newer version (revision 9000)" in old.attempt("db", "upgrade").stderr
+        assert "which this one works with" in old.attempt("doctor").stdout
+        assert old.command("apikey", "create", "--scope", "read")
+        assert old.stop() == 0
+
+        database = open_database(served_url)
+        with database.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET works_with = '9000'"))
+        database.close()
+        for command in (["serve"], ["app", "list"], ["backup", "file"]):
+            done = old.attempt(*command)
+            assert done.returncode == 1
+            assert done.stderr.count("\n") == 1, done.stderr
+            assert "The tables are at revision 9000" in done.stderr
 
 
 def kill(process: "Popen[bytes]") -> None:

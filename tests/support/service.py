@@ -129,9 +129,13 @@ class Service:
 
     def command(self, *arguments: str) -> str:
         """Run `heartbeat-central …` with the same settings and return its standard output."""
-        done = LAUNCHER.run(arguments, cwd=self.folder, env=self._environment())
+        done = self.attempt(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def attempt(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run `heartbeat-central …` with the same settings and return what came of it."""
+        return LAUNCHER.run(arguments, cwd=self.folder, env=self._environment())
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API and return the JSON it answers with."""

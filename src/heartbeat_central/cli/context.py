@@ -60,15 +60,21 @@ def opened(settings: "Settings", *, alone: bool = False) -> Iterator["Database"]
 def ready(settings: "Settings") -> Iterator["Database"]:
     """Yield the database with its tables, making them when it is empty.
 
-    An older schema is left alone, because running nodes may not expect a change: SchemaOutdated.
+    An older schema is left alone, because running nodes may not expect a change: SchemaOutdated. So is
+    a newer one that this version can't work with.
     """
-    from heartbeat_central.storage.migrate import current_revision, newest_revision, upgrade
+    from heartbeat_central.storage.migrate import (
+        current_revision,
+        fits,
+        newest_revision,
+        upgrade,
+    )
 
     with opened(settings) as database:
         revision = current_revision(database)
         if revision is None:
             upgrade(database)
-        elif revision != newest_revision():
+        elif not fits(database):
             raise SchemaOutdated(
                 f"The tables are at revision {revision} and this version of the program needs "
                 f"{newest_revision()}; run `heartbeat-central db upgrade`, or use the version "

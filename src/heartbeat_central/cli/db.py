@@ -19,7 +19,13 @@ def upgrade() -> None:
         before = migrate.current_revision(database)
         migrate.upgrade(database)
         after = migrate.current_revision(database)
-    if before == after:
+    if after != migrate.newest_revision():
+        click.echo(
+            f"The tables are those of a newer version (revision {after}), and were left as they are; "
+            f"this one, at {migrate.newest_revision()}, works with them.",
+            err=True,
+        )
+    elif before == after:
         click.echo(f"The tables are up to date (revision {after}).", err=True)
     else:
         click.echo(f"The tables went from revision {before or 'none'} to {after}.", err=True)

@@ -56,7 +56,7 @@ class StorageUnavailable(HeartbeatCentralError):
 
 
 class UnknownSchema(HeartbeatCentralError):
-    """The tables are of a newer version of the program than this one. They were left as they are."""
+    """The tables are of a newer version of the program, too new for this one. They were left as they are."""
 
 
 class BackupRefused(HeartbeatCentralError):

@@ -7,8 +7,9 @@ from typing import BinaryIO
 
 from heartbeat_central import __version__
 from heartbeat_central.domain.backup import Header
-from heartbeat_central.domain.errors import NotFound
+from heartbeat_central.domain.errors import NotFound, UnknownSchema
 from heartbeat_central.services.backup_file import BackupWriter
+from heartbeat_central.storage import migrate
 from heartbeat_central.storage.dump import snapshot
 from heartbeat_central.storage.engine import Database
 
@@ -35,11 +36,18 @@ def back_up(
     """Write a backup to `stream`: every row as of one moment not before `now`.
 
     Memory does not depend on the size of the database. `on_progress` is told rows. Raises
-    StorageUnavailable, NotFound when the database has no tables, OSError when `stream` fails.
+    StorageUnavailable, NotFound when the database has no tables, UnknownSchema when a newer version has
+    made some that this one would leave out, OSError when `stream` fails.
     """
     with snapshot(database) as taken:
         if taken.revision is None:
             raise NotFound("there is nothing to back up: the database has no tables yet")
+        if not migrate.is_known(taken.revision):
+            raise UnknownSchema(
+                f"The tables are at revision {taken.revision}, and this version of the program knows "
+                f"those up to {migrate.newest_revision()}: its backup would leave out what it doesn't "
+                "know; use the newer version."
+            )
         sections = taken.sections()
         expected = sum(taken.estimate(section) for section in sections)
         header = Header(

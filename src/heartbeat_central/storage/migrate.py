@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table, text, update
 
 from heartbeat_central.domain.errors import StorageUnavailable, UnknownSchema
 from heartbeat_central.storage.engine import Database
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PAUSE = 1.0
 """Seconds until a lock is tried for again: recording catches up on what waited behind the last try."""
 
+_VERSION = table("alembic_version", column("version_num"), column("works_with"))
+"""`works_with`, which a migration declares: the oldest revision whose code still works on the tables."""
 _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 0x4842_4331
 """An arbitrary number that names our advisory lock on PostgreSQL."""
@@ -41,8 +43,8 @@ def upgrade(database: Database, *, pause: Callable[[float], object] = time.sleep
     """Run every migration that is missing, each in a transaction of its own.
 
     Others that start meanwhile wait, then find nothing to do. A table that somebody reads for long, as a
-    backup does, is waited for without an end. Raises StorageUnavailable, and UnknownSchema when a newer
-    version of the program has been at work.
+    backup does, is waited for without an end. What a newer version has made of the tables is left as it
+    is. Raises StorageUnavailable, and UnknownSchema when this version can't work with that.
     """
     told = False
     while True:
@@ -72,7 +74,10 @@ def _upgrade_once(database: Database) -> bool:
         if revision is None:
             upgrade_to(connection, "head")
             return True
-        following = _following(revision)
+        if not is_known(revision):
+            _expect_to_work(connection, revision)
+            return True
+        following = next((one for one in _revisions() if one > revision), None)
         if following is None:
             return True
         _prepare(database, following)
@@ -80,16 +85,22 @@ def _upgrade_once(database: Database) -> bool:
         return False
 
 
-def _following(revision: str) -> str | None:
-    """Return the revision to go on to; None from the newest. Raises UnknownSchema."""
-    revisions = _revisions()
-    if revision not in revisions:
+def _expect_to_work(connection: Connection, revision: str) -> None:
+    """Raise UnknownSchema unless the newer tables say that this code works with them."""
+    if not _works_with_older(connection):
         raise UnknownSchema(
-            f"The tables are at revision {revision}, and this version of the program knows only "
-            f"those up to {newest_revision()}; use the version that brought them there, or restore "
-            "a backup from before."
+            f"The tables are at revision {revision}, and this version of the program, which knows "
+            f"those up to {newest_revision()}, can't work with them; use the version that brought "
+            "them there, or restore a backup from before."
         )
-    return next((one for one in revisions if one > revision), None)
+    log.warning("tables_are_newer", revision=revision, known=newest_revision())
+
+
+def _works_with_older(connection: Connection) -> bool:
+    # Tables that this code doesn't know were made by a newer one. It has left there the oldest revision
+    # whose code still works with them: who knows that revision is at least as new.
+    oldest = connection.execute(select(_VERSION.c.works_with)).scalar_one_or_none()
+    return oldest is not None and is_known(oldest)
 
 
 def _prepare(database: Database, revision: str) -> None:
@@ -126,8 +137,16 @@ def lock(connection: Connection) -> None:
 def upgrade_to(connection: Connection, revision: str) -> None:
     """Run the migrations up to `revision`, `head` for all of them, in the caller's transaction."""
     from alembic import command
+    from alembic.script import ScriptDirectory
 
-    command.upgrade(_config(connection), revision)
+    config = _config(connection)
+    command.upgrade(config, revision)
+    if "works_with" in {one["name"] for one in inspect(connection).get_columns(_VERSION.name)}:
+        reached = revision_of(connection)
+        script = ScriptDirectory.from_config(config).get_revision(reached or "base")
+        # A migration that doesn't say with which older code its tables work leaves none of them in.
+        oldest = getattr(script.module, "works_with", reached)
+        connection.execute(update(_VERSION).values(works_with=oldest))
 
 
 def current_revision(database: Database) -> str | None:
@@ -138,17 +157,24 @@ def current_revision(database: Database) -> str | None:
 
 def revision_of(connection: Connection) -> str | None:
     """Return the revision of the schema as a transaction sees it; None when there is no schema."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(_VERSION.name):
         return None
-    revision: str | None = connection.execute(
-        text("SELECT version_num FROM alembic_version")
-    ).scalar_one_or_none()
+    revision: str | None = connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()
     return revision
 
 
 def newest_revision() -> str:
     """Return the revision that this code was written for."""
     return _revisions()[-1]
+
+
+def fits(database: Database) -> bool:
+    """Return whether this code works with the tables as they are: its own, or newer ones that say so."""
+    with database.read() as connection:
+        revision = revision_of(connection)
+        if revision is None or is_known(revision):
+            return revision == newest_revision()
+        return _works_with_older(connection)
 
 
 def is_known(revision: str) -> bool:

@@ -1,9 +1,11 @@
 """Migrations: the same schema on both databases, made once, with what was stored before still there."""
 
+import io
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +20,7 @@ from heartbeat_central.domain.alert import AlertKind
 from heartbeat_central.domain.errors import UnknownSchema
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.domain.state import State, Status
+from heartbeat_central.services.back_up import back_up
 from heartbeat_central.storage import (
     api_keys,
     applications,
@@ -84,12 +87,57 @@ def test_revisions_form_one_chain_in_the_order_of_their_files() -> None:
     assert not migrate.is_known("9999")
 
 
-def test_tables_of_a_newer_version_are_left_as_they_are(database: Database) -> None:
+def make_newer(database: Database, works_with: str | None) -> None:
+    """Leave the tables as a version to come does, whose revision nobody knows here."""
     with database.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(UnknownSchema, match="revision 9999"):
+        connection.execute(
+            text("UPDATE alembic_version SET version_num = '9999', works_with = :oldest"),
+            {"oldest": works_with},
+        )
+
+
+@pytest.mark.parametrize("works_with", ["9998", "9999", None])
+def test_tables_of_a_newer_version_that_this_one_cant_work_with_stop_it(
+    database: Database, works_with: str | None
+) -> None:
+    make_newer(database, works_with)
+    with pytest.raises(UnknownSchema, match=r"revision 9999.* can't work with them; use the"):
         migrate.upgrade(database)
+    assert not migrate.fits(database)
     assert migrate.current_revision(database) == "9999"
+
+
+@pytest.mark.parametrize("works_with", [REVISIONS[-1], REVISIONS[-2]])
+def test_tables_of_a_newer_version_that_this_one_works_with_are_left_as_they_are(
+    database: Database, works_with: str
+) -> None:
+    make_newer(database, works_with)
+    before = described(database)
+    migrate.upgrade(database)
+    assert migrate.fits(database)
+    assert migrate.current_revision(database) == "9999"
+    assert described(database) == before
+    # What is new in them would be missing from it.
+    with pytest.raises(UnknownSchema, match="leave out"):
+        back_up(database, io.BytesIO(), now=NOON, on_progress=lambda _done, _all: None)
+
+
+def test_only_tables_that_are_up_to_date_or_newer_fit(empty: Database) -> None:
+    assert not migrate.fits(empty)
+    for revision in REVISIONS:
+        upgrade_to(empty, revision)
+        assert migrate.fits(empty) == (revision == REVISIONS[-1])
+
+
+def test_each_revision_says_with_which_older_code_it_works(empty: Database) -> None:
+    """For one release: two nodes of which one is upgraded first must both be able to restart."""
+    for before, revision in pairwise(REVISIONS):
+        upgrade_to(empty, revision)
+        if revision < "0010":
+            continue
+        with empty.read() as connection:
+            oldest = connection.execute(text("SELECT works_with FROM alembic_version")).scalar_one()
+        assert oldest <= before, f"{revision} must declare works_with"
 
 
 def test_a_migration_that_fails_leaves_the_revision_before_it(empty: Database) -> None:

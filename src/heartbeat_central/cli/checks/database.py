@@ -52,11 +52,21 @@ def checks(settings: Settings, *, is_running: bool) -> Iterator[Check]:
 def _inside(settings: Settings, database: "Database", is_running: bool) -> Iterator[Check]:
     from heartbeat_central.services.examine import examine
     from heartbeat_central.storage.clock import database_time
-    from heartbeat_central.storage.migrate import current_revision, newest_revision
+    from heartbeat_central.storage.migrate import current_revision, fits, newest_revision
 
     revision, newest = current_revision(database), newest_revision()
+    usable = fits(database)
     if revision == newest:
         yield Check(CheckId.SCHEMA, State.OK, f"The tables are up to date (revision {revision}).")
+        yield _secret_key(settings, database)
+    elif usable:
+        yield Check(
+            CheckId.SCHEMA,
+            State.NOTE,
+            f"The tables are those of a newer version (revision {revision}), which this one works "
+            f"with: it knows those up to {newest}.",
+            "bring this node up to date as well",
+        )
         yield _secret_key(settings, database)
     elif revision is None:
         yield Check(CheckId.SCHEMA, State.NOTE, "There are no tables yet; `serve` makes them.")
@@ -68,7 +78,7 @@ def _inside(settings: Settings, database: "Database", is_running: bool) -> Itera
             "run `heartbeat-central db upgrade`, or use the version that made them",
         )
     yield _clock(database_time(database))
-    if revision == newest:
+    if usable:
         at = now()
         yield from work.checks(examine(database, now=at), now=at, is_running=is_running)
         yield from _channels(settings, database)
