@@ -133,5 +133,7 @@ def _set_revision(url: str, revision: str) -> None:
     import sqlite3
 
     with sqlite3.connect(Path(url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.execute(
+            "UPDATE alembic_version SET works_with = NULL, version_num = ?", (revision,)
+        )
     connection.close()
