@@ -118,6 +118,7 @@ def test_one_that_stands_still_while_it_sends_is_overtaken_and_its_mark_counts_n
     first.signal(signal.SIGCONT)
     wait_until(lambda: "lease_lost" in first.log(), "the first one to learn that it is too late")
     # It had it in its hands and could not know: that is the one duplicate there may be.
+    wait_until(lambda: len(downs(receiver, application)) > 1, "the second send")
     assert downs(receiver, application) == [delivery["delivery_id"]] * 2
     assert delivered(third, application) == delivery
     has_one_incident(third, application)
