@@ -15,6 +15,7 @@ from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.storage.outbox import DeliveryStatus
+from tests.faults.conftest import Report
 from tests.support.receivers import http
 from tests.support.receivers.http import HttpReceiver, respond
 from tests.support.receivers.tcp import Scripted, hang
@@ -89,8 +90,11 @@ def fail(world: World, urls: Sequence[str]) -> None:
     world.record([signal(one.uuid, -60, SignalKind.FAIL) for one in applications])
 
 
-def delay_nobody(world: World, kinds: Sequence[str]) -> None:
-    """Let half of a hundred receivers misbehave, in these ways; the other half must not be told later."""
+def delay_nobody(world: World, kinds: Sequence[str]) -> tuple[float, float]:
+    """Let half of a hundred receivers misbehave, in these ways; the other half must not be told later.
+
+    Returns the seconds that it took to tell the healthy ones alone, and beside those that misbehave.
+    """
     with ExitStack() as stack:
         # Left first, so that what is still being sent is cut off by its receiver and nobody waits.
         until = stack.enter_context(dispatching(world))
@@ -102,8 +106,10 @@ def delay_nobody(world: World, kinds: Sequence[str]) -> None:
         fail(world, [*urls, *(f"{beside.url}/{number}" for number in range(HEALTHY))])
         # Twice as many deliveries take twice as long, whatever becomes of them; twice more when other tests
         # keep the machine busy meanwhile. One that waited for a timeout would take ten seconds.
-        assert until(lambda: len(beside.requests) >= HEALTHY) <= 4 * took + LATER
+        took_beside = until(lambda: len(beside.requests) >= HEALTHY)
+        assert took_beside <= 4 * took + LATER
         assert len(beside.requests) == HEALTHY
+    return took, took_beside
 
 
 def test_half_of_the_receivers_delay_the_other_half_by_no_more_than_a_second(world: World) -> None:
@@ -113,10 +119,11 @@ def test_half_of_the_receivers_delay_the_other_half_by_no_more_than_a_second(wor
 @pytest.mark.soak
 @pytest.mark.parametrize("how", [how for how in KINDS if how != "sends headers without end"])
 def test_half_of_the_receivers_delay_nobody_when_all_misbehave_alike(
-    world: World, how: str
+    world: World, how: str, report: Report
 ) -> None:
     """Without the one that keeps this very process busy, in which the receivers run as well."""
-    delay_nobody(world, [how])
+    took, took_beside = delay_nobody(world, [how])
+    report(f"{HEALTHY} healthy ones told in {took:.2f} s, in {took_beside:.2f} s beside these")
 
 
 def test_a_channel_that_was_healthy_and_hangs_delays_no_other(world: World) -> None:
