@@ -2,16 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from heartbeat_central.alerts import config as plugin_config
 from heartbeat_central.alerts.registry import BUILT_IN, Registry
-from heartbeat_central.domain.alert import AlertKind, text
+from heartbeat_central.domain import unwatched
+from heartbeat_central.domain.alert import Alert, AlertKind, text
+from heartbeat_central.domain.digest import ListedApplication
 from heartbeat_central.domain.incident import Reason
 from tests.contract.test_wording import outage
-from tests.support.sample_alerts import digest
+from tests.support.sample_alerts import application, digest
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/alert-plugins.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.M | re.S))
@@ -52,4 +55,15 @@ def test_the_messages_are_shown_as_they_are() -> None:
     down = outage(AlertKind.DOWN, Reason.FAILED, 3)
     up = outage(AlertKind.UP, Reason.FAILED, 3)
     shown = re.findall(r"^```text\n(.*?)\n```", PAGE, flags=re.M | re.S)
-    assert shown == [text(down), text(up), text(digest(["Nightly backup", "Web shop"]))]
+    storm = digest(["Nightly backup", "Web shop"])
+    assert shown == [text(down), text(up), text(storm), text(not_watched())]
+
+
+def not_watched() -> Alert:
+    cleanup = replace(
+        ListedApplication.of(application("Cleanup")),
+        problem="schedule.timezone: 'Mars/Olympus' is no IANA time zone;"
+        " try `Europe/Vienna` or `UTC`",
+    )
+    (told,) = unwatched.digests([cleanup])
+    return replace(digest([]), digest=told)

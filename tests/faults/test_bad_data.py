@@ -1,6 +1,7 @@
 """Rows that can't be read, whoever wrote them: each is told and set aside, and all others go on."""
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -380,7 +381,7 @@ def test_an_alert_that_cant_be_read_dies_alone(world: World, receiver: HttpRecei
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_in_the_running_service(
-    database: str, tmp_path: Path, request: pytest.FixtureRequest
+    database: str, tmp_path: Path, request: pytest.FixtureRequest, receiver: HttpReceiver
 ) -> None:
     from heartbeat_central.storage.engine import open_database
 
@@ -389,8 +390,14 @@ def test_in_the_running_service(
     if database == "postgresql":
         url = settings["DATABASE_URL"] = str(request.getfixturevalue("postgres_url"))
     with Service(tmp_path, **settings) as service:
+        hook = {"name": "hook", "type": "webhook", "config": {"url": receiver.url}}
+        channel = service.api("POST", "/channels", hook)["id"]
         made = {
-            name: service.api("POST", "/applications", {"name": name, "expected_interval": 2})
+            name: service.api(
+                "POST",
+                "/applications",
+                {"name": name, "expected_interval": 2, "channels": [channel]},
+            )
             for name in ("first", "bad", "last")
         }
         opened = open_database(url)
@@ -413,6 +420,15 @@ def test_in_the_running_service(
             in service.request("GET", "/metrics")[1]
         )
         assert service.request("GET", "/health")[0] == 200
+
+        def told() -> list[dict[str, object]]:
+            bodies = [json.loads(one.body) for one in receiver.requests]
+            return [one for one in bodies if one["event"] == "digest"]
+
+        if database == "sqlite":
+            # Seconds are spared with the other: the same is tried there without a process.
+            (digest,) = wait_until(told, "its channel to be told")
+            assert digest["title"] == "NOT WATCHED: bad"
         path = f"/applications/{made['bad']['id']}"
         assert service.api("PATCH", path, {"expected_interval": 2})["problem"] is None
         wait_until(lambda: seen()["bad"]["status"] == "down", "the repaired one to be judged", 6)

@@ -81,7 +81,10 @@ def digest(
         )
         if closed:
             listed = replace(listed, status=Shown.UP)
-        if topic is DigestTopic.BLIND_WINDOW:
+        if topic is DigestTopic.NOT_WATCHED:
+            problem = f"{name} is no IANA time zone"
+            entries.append(DigestEntry(application=replace(listed, problem=problem)))
+        elif topic is DigestTopic.BLIND_WINDOW:
             entries.append(DigestEntry(application=listed))
         else:
             entries.append(DigestEntry(application=listed, incident=incident))

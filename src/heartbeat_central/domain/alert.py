@@ -106,11 +106,14 @@ class Tone(Enum):
 
 
 def tone(alert: Alert) -> Tone:
-    """Return how bad it is: a digest is an alarm while an outage of its list lasts."""
+    """Return how bad it is: a digest is an alarm while an outage or a problem of its list lasts."""
     if alert.digest is None:
         return _TONES.get(alert.kind, Tone.NEUTRAL)
     if alert.digest.topic is DigestTopic.DEAD_LETTER:
         return Tone.ALARM
+    if alert.digest.topic is DigestTopic.NOT_WATCHED:
+        unwatched = any(one.problem for one in alert.digest.applications())
+        return Tone.ALARM if unwatched else Tone.ALL_CLEAR
     outages = alert.digest.incidents()
     if any(incident.closed_at is None for incident in outages):
         return Tone.ALARM
@@ -193,7 +196,9 @@ def rows(alert: Alert) -> list[Fact]:
 def _condition(entry: DigestEntry, now: datetime) -> str:
     incident = entry.incident
     if incident is None:
-        return f"last heartbeat {clock(entry.application.last_heartbeat)}"
+        heard = f"last heartbeat {clock(entry.application.last_heartbeat)}"
+        problem = entry.application.problem
+        return f"{heard}, {_one_line(problem)}" if problem else heard
     if incident.closed_at is None:
         return f"down since {clock(incident.opened_at)}, {cause(incident)}"
     lasted = span(incident.lasted(now))

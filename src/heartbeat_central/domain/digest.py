@@ -25,6 +25,12 @@ class DigestTopic(StrEnum):
     """Heartbeats may have been lost while this service could not receive any."""
     DEAD_LETTER = "dead_letter"
     """Alerts that another channel could not deliver."""
+    NOT_WATCHED = "not_watched"
+    """Applications that can't be watched because of what is stored of them, or can be again."""
+
+
+_AS_STORED = {DigestTopic.NOT_WATCHED: DigestTopic.BLIND_WINDOW}
+"""Under which topic a node of the version before, which may send a digest, knows how to read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,8 @@ class ListedApplication:
     tags: tuple[str, ...]
     status: Shown
     last_heartbeat: datetime | None
+    problem: str | None = None
+    """Why it can't be watched; None: it can."""
 
     @classmethod
     def of(cls, view: ApplicationView) -> "ListedApplication":
@@ -50,6 +58,7 @@ class ListedApplication:
             tags=view.tags,
             status=view.status,
             last_heartbeat=view.last_heartbeat,
+            problem=view.problem,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -62,6 +71,7 @@ class ListedApplication:
             "tags": list(self.tags),
             "status": self.status.value,
             "last_heartbeat": moment.isoformat(self.last_heartbeat),
+            "problem": self.problem,
         }
 
     @classmethod
@@ -75,6 +85,8 @@ class ListedApplication:
             tags=tuple(data["tags"]),
             status=Shown(data["status"]),
             last_heartbeat=moment.parse(data["last_heartbeat"]),
+            # Digests that an older version stored have none.
+            problem=data.get("problem"),
         )
 
 
@@ -110,7 +122,8 @@ class Digest:
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values, to store."""
         return {
-            "topic": self.topic.value,
+            "topic": _AS_STORED.get(self.topic, self.topic).value,
+            "exact_topic": self.topic.value,
             "title": self.title,
             "sentence": self.sentence,
             "entries": [
@@ -126,7 +139,7 @@ class Digest:
     def from_json(cls, data: Mapping[str, Any]) -> "Digest":
         """Return the digest that `as_json` wrote."""
         return cls(
-            topic=DigestTopic(data["topic"]),
+            topic=DigestTopic(data.get("exact_topic", data["topic"])),
             title=data["title"],
             sentence=data["sentence"],
             entries=tuple(

@@ -22,6 +22,7 @@ from heartbeat_central.services.roll_up_history import RollUp
 from heartbeat_central.services.settle_clock import settle_clock
 from heartbeat_central.services.tell_blind_windows import tell_blind_windows
 from heartbeat_central.services.tell_dead_letters import tell_dead_letters
+from heartbeat_central.services.tell_problems import tell_problems
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
 
@@ -211,6 +212,7 @@ class Monitor:
     def _tell_digests(self) -> datetime | None:
         # A job of its own: asking whether this node reaches out may take seconds.
         added = tell_dead_letters(self._database, now=self._clock(), base_url=self._base_url)
+        added += tell_problems(self._database, now=self._clock(), base_url=self._base_url)
         added += tell_storms(
             self._database,
             now=self._clock(),

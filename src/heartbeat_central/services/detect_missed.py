@@ -11,7 +11,7 @@ from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.schedule import LOOK_AGAIN
 from heartbeat_central.domain.state import Decision, State, on_clock, unjudged
 from heartbeat_central.services.save_transition import Change, save_transitions
-from heartbeat_central.storage import applications, blind_windows, projects, states
+from heartbeat_central.storage import blind_windows, problems, projects, states
 from heartbeat_central.storage.careful import reason
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.states import Watched
@@ -123,12 +123,12 @@ class _Sweep:
             excused: set[Span] = set()
             changed: dict[int, State] = {}
             postponed: dict[int, datetime] = {}
-            problems: dict[int, str | None] = {}
+            found: dict[int, str | None] = {}
             went_down: list[Change] = []
             for one in due:
                 decision = _decide(one, now, windows)
                 if decision.problem != one.problem:
-                    problems[one.id] = decision.problem
+                    found[one.id] = decision.problem
                 if decision.problem is not None:
                     postponed[one.id] = decision.state.check_at or now + LOOK_AGAIN
                     continue
@@ -148,11 +148,11 @@ class _Sweep:
             alerts_added = save_transitions(connection, went_down, now=now, base_url=self.base_url)
             states.save_many(connection, changed)
             states.postpone(connection, postponed)
-            applications.save_problems(connection, problems)
-            for project_id in sorted({one.project_id for one in due if one.id in problems}):
+            problems.save(connection, found, now=now)
+            for project_id in sorted({one.project_id for one in due if one.id in found}):
                 projects.note_change(connection, project_id)
             _ask_for_digests(connection, windows, excused, now)
-        for id_, problem in problems.items():
+        for id_, problem in found.items():
             if problem is not None:
                 log.error("application_unreadable", application=id_, problem=problem)
         return _Found(len(due), alerts_added, [one.transition.at for one in went_down])
@@ -160,7 +160,7 @@ class _Sweep:
     def set_aside(self, application_id: int, problem: str) -> None:
         """Note why an application can't be judged, and look at it again later."""
         with self.database.write() as connection:
-            applications.save_problems(connection, {application_id: problem})
+            problems.save(connection, {application_id: problem}, now=self.now)
             states.postpone(connection, {application_id: self.now + LOOK_AGAIN})
 
 

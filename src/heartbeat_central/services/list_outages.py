@@ -5,7 +5,7 @@ from datetime import datetime
 
 from heartbeat_central.domain.digest import ListedApplication
 from heartbeat_central.domain.incident import Incident
-from heartbeat_central.domain.view import application_view
+from heartbeat_central.services.listed import listed
 from heartbeat_central.storage import applications, incidents, states
 from heartbeat_central.storage.engine import Connection
 
@@ -27,8 +27,6 @@ def list_outages(
         for incident in outages:
             application = loaded.get(incident.application_id)
             if application is not None and application.id in hot:
-                view = application_view(
-                    application, hot[application.id], now=now, base_url=base_url
-                )
-                found[incident.id] = (ListedApplication.of(view), incident)
+                one = listed(application, hot[application.id], now=now, base_url=base_url)
+                found[incident.id] = (one, incident)
     return found

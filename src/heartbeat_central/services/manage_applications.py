@@ -13,9 +13,16 @@ from heartbeat_central.domain.application import (
 )
 from heartbeat_central.domain.errors import FieldError, Invalid
 from heartbeat_central.domain.schedule import as_json, calendar_schedule
-from heartbeat_central.domain.state import Decision, State, Stopped
+from heartbeat_central.domain.state import Decision, State, Status, Stopped
 from heartbeat_central.domain.view import ApplicationView, application_view
-from heartbeat_central.storage import applications, blind_windows, incidents, projects, states
+from heartbeat_central.storage import (
+    applications,
+    blind_windows,
+    incidents,
+    problems,
+    projects,
+    states,
+)
 from heartbeat_central.storage.engine import Connection, Database
 
 Channels = Sequence[int] | Literal["*"]
@@ -119,7 +126,7 @@ def change_application(
             applications.save_settings(connection, before.id, settings, now=now)
         if "channels" in changes:
             _subscribe(connection, project_id, before.id, changes["channels"])
-        problem = before.problem or state.problem
+        problem = before.problem or before.settings.timing.problem or state.problem
         if state.problem is not None:
             state = _mend(connection, before.id, state, now)
         if settings.timing != before.settings.timing or problem is not None:
@@ -131,10 +138,13 @@ def change_application(
                 windows=blind_windows.since_heard(connection, [state]),
             )
             state = _save(connection, before.id, decision)
-            applications.save_problems(connection, {before.id: settings.timing.problem})
         if "is_active" in changes:
             decision = _switched(settings, state, changes["is_active"], now)
             state = _save(connection, before.id, decision)
+        if problem is not None:
+            # Nobody waits to be told of one that is not to be watched.
+            left = None if state.status is Status.PAUSED else settings.timing.problem
+            problems.save(connection, {before.id: left}, now=now)
         projects.note_change(connection, project_id)
         after = applications.load(connection, before.id)
         windows = blind_windows.since_heard(connection, [state])
@@ -250,7 +260,7 @@ def _switched(
 ) -> Decision:
     if is_active:
         return machine.on_resume(settings.timing, state, now=now)
-    if state.status is machine.Status.PAUSED:
+    if state.status is Status.PAUSED:
         return Decision(state)
     return machine.on_pause(state, now=now)
 

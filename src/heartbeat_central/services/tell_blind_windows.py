@@ -9,9 +9,9 @@ import structlog
 from heartbeat_central.domain import state as machine
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.blind_window import BlindWindow
-from heartbeat_central.domain.digest import DigestEntry, ListedApplication
+from heartbeat_central.domain.digest import DigestEntry
 from heartbeat_central.domain.interruption import digests
-from heartbeat_central.domain.view import application_view
+from heartbeat_central.services.listed import listed
 from heartbeat_central.storage import applications, blind_windows, incidents, outbox, states
 from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.outbox import NewAlert
@@ -86,9 +86,9 @@ def _named(
     subscribed = outbox.subscribed_channels(connection, ids)
     for one in uncertain:
         if one.id in loaded and one.id in subscribed:
-            view = application_view(loaded[one.id], one.state, now=now, base_url=base_url)
             entry = DigestEntry(
-                application=ListedApplication.of(view), incident=outages.get(one.id)
+                application=listed(loaded[one.id], one.state, now=now, base_url=base_url),
+                incident=outages.get(one.id),
             )
             yield _Named(one.project_id, subscribed[one.id], entry)
 

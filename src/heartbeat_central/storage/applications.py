@@ -1,11 +1,11 @@
 """Applications: identity and settings. Their hot state lives in storage.states."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from heartbeat_central.domain import schedule as schedules
 from heartbeat_central.domain.application import Application, ApplicationSettings
@@ -77,17 +77,6 @@ def save_settings(
         .where(applications.c.id == application_id)
         .values(updated_at=now, **_values(settings))
     )
-
-
-def save_problems(connection: Connection, problems: Mapping[int, str | None]) -> None:
-    """Store why these applications, by id, are not watched as they should be; None: they are."""
-    if problems:
-        connection.execute(
-            update(applications)
-            .where(applications.c.id == bindparam("of"))
-            .values(problem=bindparam("new_problem")),
-            [{"of": id_, "new_problem": problem} for id_, problem in sorted(problems.items())],
-        )
 
 
 def remove(connection: Connection, application_id: int) -> None:

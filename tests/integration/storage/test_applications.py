@@ -18,6 +18,7 @@ from heartbeat_central.storage import (
     channels,
     counts,
     heartbeats,
+    problems,
     rollups,
     states,
     tables,
@@ -113,17 +114,17 @@ def test_a_problem_is_stored_until_it_is_solved_and_counted(
     connection: Connection, project_id: int
 ) -> None:
     first, second, fine = (rows.application(connection, project_id) for _ in range(3))
-    applications.save_problems(connection, {})
-    applications.save_problems(connection, {second: "🔥" * 1_000, first: "schedule: unknown"})
+    problems.save(connection, {}, now=NOON)
+    problems.save(connection, {second: "🔥" * 1_000, first: "schedule: unknown"}, now=NOON)
 
-    def problems() -> list[str | None]:
+    def stored() -> list[str | None]:
         found = applications.load_many(connection, [first, second, fine])
         return [found[one].problem for one in (first, second, fine)]
 
-    assert problems() == ["schedule: unknown", "🔥" * 1_000, None]
+    assert stored() == ["schedule: unknown", "🔥" * 1_000, None]
     assert counts.unreadable_applications(connection) == 2
-    applications.save_problems(connection, {first: None, rows.LARGEST: "nobody's"})
-    assert problems() == [None, "🔥" * 1_000, None]
+    problems.save(connection, {first: None, rows.LARGEST: "nobody's"}, now=NOON)
+    assert stored() == [None, "🔥" * 1_000, None]
     assert counts.unreadable_applications(connection) == 1
 
 

@@ -159,6 +159,11 @@ def listed(**settings: Any) -> ListedApplication:
     return ListedApplication.of(view(**settings))
 
 
+NOT_WATCHED = DigestEntry(
+    application=replace(listed(), problem="'Mars' is no\nIANA time zone", name="Cleanup")
+)
+
+
 def digest(*entries: DigestEntry, topic: DigestTopic = DigestTopic.STORM) -> Alert:
     return Alert(
         kind=AlertKind.DIGEST,
@@ -181,6 +186,7 @@ def test_a_digest_lists_its_applications_and_how_they_are() -> None:
         DigestEntry(application=down, incident=incident(closed=True)),
         DigestEntry(application=replace(up, status=Shown.PAUSED), incident=incident(closed=True)),
         DigestEntry(application=up),
+        NOT_WATCHED,
     )
     assert alerts.subject(alert) == "DOWN: 2 applications"
     since = "since 2026-11-23 12:00:00 UTC"
@@ -191,10 +197,11 @@ def test_a_digest_lists_its_applications_and_how_they_are() -> None:
         f"Nightly backup: was down for 4 min 5 s {since}, and is down again",
         f"Nightly backup: was down for 4 min 5 s {since}, and is paused now",
         "Nightly backup: last heartbeat never",
+        "Cleanup: last heartbeat never, 'Mars' is no IANA time zone",
         "Details: http://localhost:5000/",
     ]
     assert alert.digest is not None
-    assert alert.digest.applications() == [alert.digest.entries[-1].application]
+    assert [one.name for one in alert.digest.applications()] == ["Cleanup"]
     assert len(alert.digest.incidents()) == 4
     assert Alert.from_json(alert.as_json()) == alert
 
@@ -213,6 +220,11 @@ def test_only_a_digest_has_a_list() -> None:
         (digest(DigestEntry(application=listed(), incident=incident(closed=True))), Tone.ALL_CLEAR),
         (digest(DigestEntry(application=listed()), topic=DigestTopic.BLIND_WINDOW), Tone.NEUTRAL),
         (digest(DigestEntry(application=listed()), topic=DigestTopic.DEAD_LETTER), Tone.ALARM),
+        (digest(NOT_WATCHED, topic=DigestTopic.NOT_WATCHED), Tone.ALARM),
+        (
+            digest(DigestEntry(application=listed()), topic=DigestTopic.NOT_WATCHED),
+            Tone.ALL_CLEAR,
+        ),
     ],
 )
 def test_the_tone_says_how_bad_it_is(alert: Alert, tone: Tone) -> None:
@@ -222,6 +234,16 @@ def test_the_tone_says_how_bad_it_is(alert: Alert, tone: Tone) -> None:
 def test_a_late_alert_says_what_has_changed_since() -> None:
     alert = replace(about(AlertKind.UP, incident(closed=True)), note="It is down\nagain.")
     assert alerts.facts(alert)[-2] == Fact("Note", "It is down again.")
+
+
+def test_a_node_of_the_version_before_reads_a_digest_whose_topic_it_does_not_know() -> None:
+    stored = digest(NOT_WATCHED, topic=DigestTopic.NOT_WATCHED).as_json()["digest"]
+    assert stored["topic"] == "blind_window"
+    assert Digest.from_json(stored).topic is DigestTopic.NOT_WATCHED
+    # And what that stored is read here.
+    del stored["exact_topic"]
+    del stored["entries"][0]["application"]["problem"]
+    assert Digest.from_json(stored).topic is DigestTopic.BLIND_WINDOW
 
 
 def test_an_alert_from_before_there_were_digests_can_be_read() -> None:

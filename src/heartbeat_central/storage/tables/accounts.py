@@ -28,6 +28,8 @@ projects = Table(
     Column("created_at", Moment, nullable=False),
     # Counts what people change of its applications, for open pages to hear of. Heartbeats leave it alone.
     Column("changes", BigInteger, nullable=False, server_default=text("0")),
+    # When channels were last told of applications that can't be watched.
+    Column("problems_told_at", Moment),
     sqlite_autoincrement=True,
 )
 

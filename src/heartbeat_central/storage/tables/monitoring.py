@@ -45,12 +45,22 @@ applications = Table(
     Column("updated_at", Moment, nullable=False),
     # Why it can't be watched. Not in the states, whose rows heartbeats rewrite.
     Column("problem", Text),
+    # It came or went then, which its channels don't know yet; NULL: they do.
+    Column("problem_untold_since", Moment),
+    # When they were told of it; NULL: there is nothing to take back.
+    Column("problem_told_at", Moment),
     Index(None, "project_id", "id"),
     Index(
         "ix_applications_problem",
         "id",
         postgresql_where=text("problem IS NOT NULL"),
         sqlite_where=text("problem IS NOT NULL"),
+    ),
+    Index(
+        "ix_applications_problem_untold",
+        "project_id",
+        postgresql_where=text("problem_untold_since IS NOT NULL"),
+        sqlite_where=text("problem_untold_since IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
