@@ -1,13 +1,11 @@
 """Connections to SQLite and PostgreSQL, and the two kinds of transaction: read and write."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -20,17 +18,12 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from heartbeat_central.domain.errors import Conflict, Invalid, StorageUnavailable
-from heartbeat_central.storage import engine_postgresql
+from heartbeat_central.storage import engine_postgresql, engine_sqlite
+from heartbeat_central.storage.engine_sqlite import DatabaseFile, Identity
 from heartbeat_central.storage.turns import Turns
 
 __all__ = ["Connection", "Database", "open_database"]
 
-BUSY_TIMEOUT = 5.0
-"""Seconds that SQLite waits for another process's write."""
-ALONE_TIMEOUT = 1.0
-"""Seconds to wait for a SQLite file of one's own: a service that has it open won't let go of it."""
-
-_DAMAGED_SQLITE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _INTERNAL_ERROR = "XX"
 """A class of PostgreSQL's error codes: damaged files among them."""
 _READ_ONLY_POSTGRESQL = frozenset({"25006"})
@@ -56,8 +49,8 @@ class Database:
         self.dialect = engine.dialect.name
         # SQLite has one writer. Waiting here is fair and instant; its own busy handler sleeps.
         self._turns = Turns() if self.dialect == "sqlite" else None
-        self._file = Path(engine.url.database or "") if self.dialect == "sqlite" else None
-        self._file_was_there = False
+        self._file = DatabaseFile(engine.url.database or "") if self.dialect == "sqlite" else None
+        self._opened: Identity | None = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -80,7 +73,7 @@ class Database:
         self._look_for_file()
         with (
             _translated(),
-            nullcontext() if self._turns is None else self._turns.turn(hurried=hurried),
+            self._turn(hurried=hurried),
             self.engine.connect() as raw,
             raw.execution_options(heartbeat_central_write=True) as connection,
             connection.begin(),
@@ -133,20 +126,45 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
 
-    def _look_for_file(self) -> None:
-        """Raise StorageUnavailable when SQLite's file was there and is not any more.
+    @contextmanager
+    def turn(self, *, hurried: bool = False) -> Iterator[Identity | None]:
+        """Hold the turn to write on SQLite, for those who write through a connection of their own.
 
-        Open connections would go on writing to a file that has no name, and that nobody finds again
-        after the next start.
+        Yields what tells the file from another that was put in its place: who opened that one connects
+        anew. Raises StorageUnavailable when the file is gone.
         """
+        self._look_for_file()
+        with self._turn(hurried=hurried):
+            yield self._opened
+
+    def own_connection(self) -> Any:
+        """Return a driver's connection, set up like all others, that the caller closes.
+
+        Raises StorageUnavailable when there is none to be had.
+        """
+        with _translated():
+            pooled = self.engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        return connection
+
+    def _turn(self, *, hurried: bool) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn(hurried=hurried)
+
+    def _look_for_file(self) -> None:
+        """Raise StorageUnavailable when SQLite's file was there and is not any more."""
         if self._file is None:
             return
-        if self._file.exists():
-            self._file_was_there = True
-        elif self._file_was_there:
-            # A file that is put back is opened afresh.
+        try:
+            found = self._file.identity()
+        except StorageUnavailable:
             self.engine.dispose()
-            raise StorageUnavailable(f"the file {self._file} is gone")
+            raise
+        if found != self._opened:
+            # A file that is put back is opened afresh.
+            if self._opened is not None:
+                self.engine.dispose()
+            self._opened = found
 
 
 def open_database(
@@ -168,7 +186,7 @@ def open_database(
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite(parsed, alone=alone))
+        return Database(engine_sqlite.make_engine(parsed, alone=alone))
     return Database(engine_postgresql.make_engine(parsed, pool_size=pool_size, patience=patience))
 
 
@@ -190,65 +208,6 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite(url: URL, *, alone: bool) -> Engine:
-    patience = ALONE_TIMEOUT if alone else BUSY_TIMEOUT
-    engine = create_engine(
-        url,
-        connect_args={"isolation_level": None, "timeout": patience},
-        # Values may be secret, and errors end in logs.
-        hide_parameters=True,
-        # A second connection would find the file locked by the first.
-        pool_size=1 if alone else 10,
-        max_overflow=0 if alone else 10,
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        if alone:
-            # First of all: a file that was used in WAL mode before can't be locked as a whole.
-            cursor.execute("PRAGMA locking_mode=EXCLUSIVE")
-        _switch_to_wal(cursor, patience)
-        # FULL: a commit is on disk before a heartbeat is answered with 200.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA temp_store=MEMORY")
-        # SQLite's own knows ASCII only, and people search for names in any case.
-        connection.create_function("lower", 1, _lower, deterministic=True)
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that will write must say so first: upgrading a read lock later can fail
-        # with "database is locked" whatever the timeout.
-        write = connection.get_execution_options().get("heartbeat_central_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _switch_to_wal(cursor: sqlite3.Cursor, patience: float) -> None:
-    """Write ahead to a log, so that readers and the writer don't wait for each other.
-
-    The switch needs the file to itself for a moment and ignores the busy timeout, so processes that
-    make a new database together would trip over each other.
-    """
-    end = time.monotonic() + patience
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() >= end:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
 def _leave_when_unusable(context: ExceptionContext) -> None:
     """Count a damaged or read-only database as a lost connection: what is put right is opened afresh."""
     if _is_unusable(context.original_exception):
@@ -258,8 +217,7 @@ def _leave_when_unusable(context: ExceptionContext) -> None:
 def _is_unusable(error: BaseException) -> bool:
     # The drivers have no one class for these.
     if isinstance(error, sqlite3.Error):
-        # The primary result code is in the low byte: https://www.sqlite.org/rescode.html
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED_SQLITE
+        return engine_sqlite.is_damaged(error)
     state = getattr(error, "sqlstate", None) or ""
     return state in _READ_ONLY_POSTGRESQL or state.startswith(_INTERNAL_ERROR)
 

@@ -1,6 +1,7 @@
 """Whatever is done again and again finds its rows by an index, however many there are."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,6 @@ from sqlalchemy import Connection, text
 
 from bench import data
 from heartbeat_central.domain.bulkhead import Bulkheads
-from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.services.deliver_alerts import next_delivery
 from heartbeat_central.services.detect_missed import next_check
@@ -29,11 +29,10 @@ from heartbeat_central.storage import (
     roll_up_progress,
     states,
     touches_postgresql,
+    touches_sqlite,
 )
 from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.outbox import DeliveryStatus
-from heartbeat_central.storage.touch_stores import open_touch_store
-from heartbeat_central.storage.touches import Touch, Touches
 from tests.support import plenty, postgres
 from tests.support.plenty import Plan
 from tests.support.world import BASE_URL
@@ -222,17 +221,19 @@ def test_without_its_index_this_test_of_the_sweep_would_fail(full: tuple[Databas
 @on_sqlite
 def test_touches_on_sqlite(full: tuple[Database, int]) -> None:
     database, _ = full
-    store = open_touch_store(database)
-    known = sorted(id_ for id_, _ in store.find(UUIDS).values())
-    assert len(known) == len(UUIDS)
-    # An unknown one among them: so nothing is stored, and all is looked for.
-    touches = [Touch(one, False, data.now()) for one in (*known, 2**40)]
-    signal = Signal(uuid=UUIDS[0], kind=SignalKind.SUCCESS, received_at=data.now())
-    for work in (
-        lambda *_: store.find(UUIDS),
-        lambda *_: store.store(Touches(touches, [(known[0], signal)])),
-    ):
-        found_by(full, work)
+    # What the trigger does for each row; a plan shows no trigger from within.
+    _, update, *_ = re.split(r"BEGIN|;", touches_sqlite._TRIGGER)
+    assert update.lstrip().startswith("UPDATE application_states")
+    values = dict.fromkeys(("application_id", "status", "heard_at"))
+    sought = ", ".join(f"'{one.hex}'" for one in UUIDS)
+    with database.read() as connection:
+        for statement, given in (
+            (update.replace("NEW.", ":"), values),
+            (touches_sqlite._FIND.format(uuids=sought), ()),
+        ):
+            plan = plenty.explain(connection, statement, given)
+            assert plan.lines
+            assert not plan.walks_through, plan
 
 
 @on_postgresql

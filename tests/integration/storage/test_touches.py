@@ -1,8 +1,11 @@
 """Touches: stored by one statement, and only where nothing but the last heartbeat changes."""
 
-from contextlib import ExitStack
+import shutil
+import sqlite3
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -170,6 +173,20 @@ def test_nothing_else_of_a_deleted_application_is_stored(world: World) -> None:
         assert connection.execute(select(text("count(*) FROM heartbeats"))).scalar_one() == 0
 
 
+def test_what_is_lost_is_not_stored_and_all_else_is(world: World) -> None:
+    applications = [world.application(f"app {number}") for number in range(3)]
+    for one, name in zip(applications, ("steady", "down", "steady"), strict=True):
+        put(world, one, STATES[name])
+    sent = Touches(
+        [Touch(one.id, False, at(20)) for one in applications],
+        [(one.id, signal(one.uuid, 20)) for one in applications],
+    )
+    lost = world.touches.store(sent)
+    assert applications[1].id in lost
+    for one in applications:
+        assert len(history(world, one)) == (0 if one.id in lost else 1)
+
+
 def test_a_thousand_signals_of_many_applications_fit_one_batch(world: World) -> None:
     applications = [world.application(f"app {number}") for number in range(30)]
     for one in applications:
@@ -201,6 +218,29 @@ def test_a_connection_that_was_cut_is_made_anew(world: World) -> None:
             )
     assert not world.touches.store(touch(application, signal(application.uuid, 21)))
     assert len(history(world, application)) == 2
+
+
+def test_a_file_that_took_the_place_of_the_database_is_written_to(
+    migrated_file: Path, tmp_path: Path
+) -> None:
+    """Another thread may be the only one to have seen that it was gone."""
+    file, copy = tmp_path / "heartbeat.sqlite3", tmp_path / "copy"
+    shutil.copy(migrated_file, file)
+    database = open_database(f"sqlite:///{file}")
+    world = World(database)
+    application = world.application()
+    put(world, application, STEADY)
+    assert not world.touches.store(touch(application, signal(application.uuid, 20)))
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    for left in file.parent.glob(f"{file.name}*"):
+        left.unlink()
+    copy.rename(file)
+    assert not world.touches.store(touch(application, signal(application.uuid, 21)))
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT count(*) FROM heartbeats").fetchone() == (2,)
+    world.close()
+    database.close()
 
 
 def test_times_far_apart_are_exact(world: World) -> None:
