@@ -35,6 +35,10 @@ class Invalid(HeartbeatCentralError):
         return cls([FieldError(field, message)])
 
 
+class Unforeseeable(HeartbeatCentralError):
+    """A schedule doesn't say when it fires next: its last time is over, or its library can't tell."""
+
+
 class NotFound(HeartbeatCentralError):
     """There is no such thing, or it belongs to another project."""
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from oncalendar import OnCalendar, OnCalendarError
 
-from heartbeat_central.domain.errors import FieldError, Invalid
+from heartbeat_central.domain.errors import FieldError, Invalid, Unforeseeable
 
 LONGEST_SPAN = 366 * 24 * 3600
 """Seconds: the longest interval and the longest grace period."""
@@ -39,7 +39,7 @@ class Schedule(Protocol):
     """What the state machine asks of every kind of schedule."""
 
     def next_after(self, moment: datetime) -> datetime:
-        """Return the first expected time strictly after `moment`, UTC."""
+        """Return the first expected time strictly after `moment`, UTC. Raises Unforeseeable."""
 
     def spacing(self, moment: datetime) -> timedelta:
         """Return the expected time between two heartbeats around `moment`."""
@@ -185,7 +185,14 @@ class Timing:
 # Working it out takes 100 microseconds, and lists ask for thousands again and again.
 @lru_cache(maxsize=16_384)
 def _next_after(schedule: CronSchedule | OnCalendarSchedule, moment: datetime) -> datetime:
-    return next(schedule.times_after(moment))
+    try:
+        return next(schedule.times_after(moment))
+    except StopIteration:
+        why = "does not fire any more"
+    except Exception as error:
+        # What a library makes of an expression and a moment is not for us to foresee.
+        why = f"can't be worked out ({type(error).__name__})"
+    raise Unforeseeable(f"schedule.expression: {_shown(schedule.expression)} {why}")
 
 
 class _UtcTimes:

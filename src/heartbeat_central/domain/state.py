@@ -10,6 +10,7 @@ from uuid import UUID
 
 from heartbeat_central.domain.blind_window import NO_WINDOWS, BlindWindow, BlindWindows, Span
 from heartbeat_central.domain.due import Due, due
+from heartbeat_central.domain.errors import Unforeseeable
 from heartbeat_central.domain.incident import Reason
 from heartbeat_central.domain.moment import aware, aware_or_none
 from heartbeat_central.domain.reception import LARGEST_SKEW
@@ -125,7 +126,10 @@ def next_expected(timing: Timing, state: State) -> datetime | None:
         return None
     if timing.problem or state.problem:
         return None
-    return timing.schedule.next_after(_counted_from(state))
+    try:
+        return timing.schedule.next_after(_counted_from(state))
+    except Unforeseeable:
+        return None
 
 
 def deadline(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
@@ -135,7 +139,11 @@ def deadline(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -
     """
     if timing.problem or state.problem:
         return None
-    return _due_at(timing, state, windows)
+    try:
+        awaited = _awaited(timing, state, windows)
+    except Unforeseeable:
+        return None
+    return None if awaited is None else awaited.at
 
 
 def shown(timing: Timing, state: State, *, now: datetime) -> Shown:
@@ -190,7 +198,10 @@ def on_clock(
     if state.status in (Status.DOWN, Status.PAUSED):
         return Decision(replace(state, check_at=None))
     state = _no_later_than(now, state)
-    awaited = _awaited(timing, state, windows)
+    try:
+        awaited = _awaited(timing, state, windows)
+    except Unforeseeable as error:
+        return unjudged(state, str(error), now=now)
     if awaited is None:
         return Decision(replace(state, check_at=None))
     if now < awaited.at:
@@ -247,11 +258,16 @@ def on_new_timing(
 
 
 def _rearmed(timing: Timing, state: State) -> State:
-    return replace(state, check_at=_due_at(timing, state), extended_at=None)
+    return replace(state, check_at=due_at(timing, state), extended_at=None)
 
 
-def _due_at(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
-    awaited = _awaited(timing, state, windows)
+def due_at(timing: Timing, state: State, windows: BlindWindows = NO_WINDOWS) -> datetime | None:
+    """Return when the detector must look at the latest, None when silence is no outage."""
+    try:
+        awaited = _awaited(timing, state, windows)
+    except Unforeseeable:
+        # The detector says so; nothing else needs to be waited for.
+        return _counted_from(state)
     return None if awaited is None else awaited.at
 
 
@@ -265,7 +281,10 @@ def may_have_lost(timing: Timing, state: State, windows: BlindWindows) -> list[B
     """Return in which of these windows a heartbeat of the application may have been lost."""
     if timing.problem or state.problem:
         return []
-    awaited = _awaited(timing, state, windows)
+    try:
+        awaited = _awaited(timing, state, windows)
+    except Unforeseeable:
+        return []
     return [] if awaited is None else windows.overlapping(awaited.spans)
 
 
@@ -310,7 +329,7 @@ def _started(timing: Timing, state: State, signal: Signal) -> State:
     state = replace(state, started_at=signal.received_at, started_rid=signal.rid)
     if state.status is Status.DOWN:
         return state
-    return replace(state, check_at=_earlier(state.check_at, _due_at(timing, state)))
+    return replace(state, check_at=_earlier(state.check_at, due_at(timing, state)))
 
 
 def _finished(state: State, signal: Signal) -> tuple[State, timedelta | None]:
@@ -348,7 +367,7 @@ def _succeeded(
         state = _rearmed(timing, state)
     elif state.extended_at is not None:
         # Later than by the clock alone, but not always later than blind windows had made it.
-        state = replace(state, check_at=_earlier(state.check_at, _due_at(timing, state)))
+        state = replace(state, check_at=_earlier(state.check_at, due_at(timing, state)))
     return Decision(state, recovered, duration)
 
 

@@ -16,6 +16,7 @@ from heartbeat_central.services.call_watchdog import Watchdog
 from heartbeat_central.services.deliver_alerts import Sender, take_back_all
 from heartbeat_central.services.detect_missed import detect_missed, next_check
 from heartbeat_central.services.limit_sign_ins import forget_tries
+from heartbeat_central.services.look_through import LookThrough
 from heartbeat_central.services.manage_accounts import prune_sessions
 from heartbeat_central.services.prune_history import make_room, prune_history
 from heartbeat_central.services.roll_up_history import RollUp
@@ -37,6 +38,9 @@ HOUSEKEEPING = timedelta(hours=1)
 REST: Mapping[str, float] = {"sqlite": 3.0, "postgresql": 0.0}
 """How many times as long as a step of rolling up took the next one waits. On SQLite it shares the process,
 the disk and the lock with recording, and takes a quarter of them at most however much there is to do."""
+WALKING = 19.0
+"""The same for a look through all applications: of a million it takes the interpreter 20 seconds at most,
+a twentieth of its time for some minutes."""
 
 log = structlog.get_logger(__name__)
 
@@ -132,12 +136,24 @@ class Monitor:
             rest=REST[database.dialect],
         )
 
+        self._walk = LookThrough(unhurried)
+        self._looking_through = PacedJob(
+            self._scheduler,
+            "look-through",
+            self._look_through,
+            longest=HOUSEKEEPING.total_seconds(),
+            clock=clock,
+            report=report,
+            rest=WALKING,
+        )
+
         # Digests first: what is held since before a stop then goes out in them.
         self._jobs: tuple[PacedJob, ...] = (
             self._digests,
             self._following_up,
             self._notice,
             self._tell,
+            self._looking_through,
             self._rolling_up,
             self._housekeeping,
         )
@@ -241,6 +257,12 @@ class Monitor:
 
     def _call_watchdog(self) -> datetime:
         return self._clock() + self._watchdog.call()
+
+    def _look_through(self) -> datetime:
+        looked = self._walk.step(now=self._clock())
+        if looked.found:
+            self._notice.ring()
+        return looked.next_at
 
     def _roll_up(self) -> datetime:
         return self._history.step(now=self._clock())

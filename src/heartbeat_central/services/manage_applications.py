@@ -1,7 +1,7 @@
 """Create, show, change and remove applications."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from heartbeat_central.domain.errors import FieldError, Invalid
 from heartbeat_central.domain.schedule import as_json, calendar_schedule
 from heartbeat_central.domain.state import Decision, State, Status, Stopped
 from heartbeat_central.domain.view import ApplicationView, application_view
+from heartbeat_central.services.look_through import mend_missing
 from heartbeat_central.storage import (
     applications,
     blind_windows,
@@ -29,6 +30,12 @@ Channels = Sequence[int] | Literal["*"]
 
 
 _TIMING = ("expected_interval", "schedule")
+
+_NO_STATE = State(
+    status=Status.NEW,
+    armed_at=datetime(1970, 1, 1, tzinfo=UTC),
+    problem="what was heard of it is missing; the next heartbeat or look makes it anew",
+)
 
 
 def application_errors(
@@ -89,7 +96,7 @@ def get_application(
     """Return one application. Raises NotFound."""
     with database.read() as connection:
         application = applications.find(connection, project_id, ref)
-        state = states.load_many(connection, [application.id])[application.id]
+        state = states.load_many(connection, [application.id]).get(application.id, _NO_STATE)
         windows = blind_windows.since_heard(connection, [state])
     return application_view(application, state, now=now, base_url=base_url, windows=windows)
 
@@ -110,7 +117,9 @@ def change_application(
     unless nothing but `is_active` and `channels` is. Raises Invalid and NotFound.
     """
     with database.write() as connection:
-        state = states.lock(connection, applications.find(connection, project_id, ref).id)
+        application = applications.find(connection, project_id, ref)
+        mend_missing(connection, now=now, uuids=[application.uuid])
+        state = states.lock(connection, application.id)
         # Read behind the lock: what somebody else was just changing must not be undone.
         before = applications.find(connection, project_id, ref)
         settings = before.settings

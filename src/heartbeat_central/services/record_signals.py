@@ -15,6 +15,7 @@ import structlog
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import Signal
 from heartbeat_central.domain.state import Decision, State, Status, on_signal
+from heartbeat_central.services.look_through import mend_missing
 from heartbeat_central.services.save_transition import Change, save_transitions
 from heartbeat_central.storage import heartbeats, states
 from heartbeat_central.storage.engine import Connection, Database
@@ -78,7 +79,11 @@ def record_signals(
 def _record(
     connection: Connection, signals: Sequence[Signal], *, now: datetime, base_url: str
 ) -> Recorded:
-    watched = states.lock_for_signals(connection, {signal.uuid for signal in signals})
+    wanted = {signal.uuid for signal in signals}
+    watched = states.lock_for_signals(connection, wanted)
+    unknown = wanted.difference(watched)
+    if unknown and mend_missing(connection, now=now, uuids=unknown):
+        watched = states.lock_for_signals(connection, wanted)
     current = {one.id: one.state for one in watched.values()}
     outcomes: list[Outcome] = []
     rows: list[NewHeartbeat] = []

@@ -7,8 +7,11 @@ from sqlalchemy import func, select
 
 from heartbeat_central.domain.state import Shown
 from heartbeat_central.services import detect_missed as detector
+from heartbeat_central.services.list_applications import count_by_status, list_applications
+from heartbeat_central.services.record_signals import Outcome
+from heartbeat_central.services.tell_problems import tell_problems
 from heartbeat_central.storage import tables
-from tests.support.world import World, at
+from tests.support.world import BASE_URL, World, at
 
 
 def count(world: World, table: str) -> int:
@@ -98,3 +101,22 @@ def test_each_of_many_that_go_down_together_tells_its_own_channels_of_its_own_ou
             told[row.application_id].append(row.channel_id)
     assert told == subscribed
     assert {moment for _, moment in opened_at.values()} == {at(70 + n) for n in range(20)}
+
+
+def test_a_schedule_that_fires_no_more_is_told_once_its_last_run_has_reported(
+    world: World,
+) -> None:
+    schedule = {"kind": "oncalendar", "expression": f"{at(30):%F %T}", "timezone": "UTC"}
+    channel = world.webhook("http://127.0.0.1:9/")
+    once = world.application("once", schedule=schedule, channels=[channel])
+    world.application("other", channels=[channel])
+    world.beat(once, 31)
+    assert world.look(once, 32).next_expected is None
+    views = list_applications(world.database, world.project_id, now=at(33), base_url=BASE_URL)
+    assert {view.status for view in views} == {Shown.UP, Shown.NEW}
+    assert world.detect(71).deadlines == [at(70)]
+    assert "does not fire any more" in (world.look(once, 72).problem or "")
+    assert world.beat(once, 73) is Outcome.STORED
+    assert tell_problems(world.database, now=at(80), base_url=BASE_URL) == 1
+    counts = count_by_status(world.database, world.project_id, now=at(81))
+    assert (counts[Shown.UP], counts[Shown.DOWN]) == (1, 1)

@@ -12,7 +12,9 @@ from heartbeat_central.domain.application import Application, ApplicationSetting
 from heartbeat_central.domain.blind_window import NO_WINDOWS
 from heartbeat_central.domain.schedule import (
     LOOK_AGAIN,
+    CronSchedule,
     IntervalSchedule,
+    OnCalendarSchedule,
     Timing,
     UnreadableSchedule,
     as_json,
@@ -23,6 +25,7 @@ from heartbeat_central.domain.view import ApplicationView, application_view
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+END = datetime(9999, 12, 30, tzinfo=UTC)
 GOOD = Timing(schedule=IntervalSchedule(60), grace_period=10)
 BAD = Timing(
     schedule=UnreadableSchedule(
@@ -48,6 +51,30 @@ def test_nothing_is_judged_by_it(timing: Timing, state: State) -> None:
     assert machine.deadline(timing, state) is None
     assert machine.shown(timing, state, now=later) is Shown.UP
     assert machine.may_have_lost(timing, state, NO_WINDOWS) == []
+
+
+def test_a_schedule_whose_last_time_is_over_is_judged_no_more() -> None:
+    once = Timing(schedule=OnCalendarSchedule("2026-11-23 12:30"), grace_period=600)
+    state = machine.born(once, now=NOON)
+    assert state.check_at == NOON + timedelta(minutes=40)
+    success = Signal(uuid=uuid4(), kind=SignalKind.SUCCESS, received_at=NOON + HOUR)
+    state = machine.on_signal(once, replace(state, check_at=None), success).state
+    # The detector finds out at once.
+    assert state.check_at == state.last_heartbeat_at == NOON + HOUR
+    assert machine.next_expected(once, state) is machine.deadline(once, state) is None
+    assert machine.shown(once, state, now=NOON + HOUR) is Shown.UP
+    assert machine.may_have_lost(once, state, NO_WINDOWS) == []
+    decision = machine.on_clock(once, state, now=NOON + HOUR)
+    assert decision.transition is None
+    assert decision.problem == "schedule.expression: '2026-11-23 12:30' does not fire any more"
+    assert decision.state.check_at == NOON + HOUR + LOOK_AGAIN
+
+
+def test_nor_is_one_whose_library_fails_at_a_moment() -> None:
+    # The times of this one are sought beyond the end of Python's calendar.
+    leap = Timing(schedule=CronSchedule("0 0 29 2 *"))
+    state = replace(UP, armed_at=END, last_heartbeat_at=None)
+    assert "can't be worked out" in (machine.on_clock(leap, state, now=END).problem or "")
 
 
 def test_a_signal_changes_nothing_of_a_state_that_cant_be_read() -> None:
