@@ -67,7 +67,7 @@ def nginx(folder: Path, behind: Behind) -> Iterator[Path]:
         text = text.replace(shipped, here)
     (folder / "heartbeat.conf").write_text(text)
     (folder / "nginx.conf").write_text(_AROUND_NGINX.format(folder=folder))
-    with _running("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), behind=behind):
+    with running("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), port=behind.port):
         yield folder / "access.log"
 
 
@@ -83,14 +83,18 @@ def caddy(folder: Path, behind: Behind) -> Iterator[Path]:
         "HOME": str(folder),
     }
     arguments = ("run", "--adapter", "caddyfile", "--config", str(config))
-    with _running("caddy", *arguments, behind=behind, environment=environment) as log:
+    with running("caddy", *arguments, port=behind.port, environment=environment) as log:
         yield log
 
 
 @contextlib.contextmanager
-def _running(
-    program: str, *arguments: str, behind: Behind, environment: Mapping[str, str] | None = None
+def running(
+    program: str, *arguments: str, port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[Path]:
+    """Run a program, whose last argument is its file of settings, until the context closes.
+
+    Yields its log once it listens on the port.
+    """
     # Debian keeps nginx where only root looks.
     path = shutil.which(program, path=os.environ["PATH"] + os.pathsep + "/usr/sbin")
     if path is None:
@@ -105,7 +109,7 @@ def _running(
             stderr=output,
         )
     try:
-        wait_until(lambda: _listens(behind.port, process, log), f"{program} to start")
+        wait_until(lambda: _listens(port, process, log), f"{program} to start")
         yield log
     finally:
         process.terminate()

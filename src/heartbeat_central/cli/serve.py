@@ -96,10 +96,13 @@ def _prepare(settings: "Settings", does: Collection[Work]) -> None:
     from heartbeat_central.cli.first_start import prepare_first_start
     from heartbeat_central.services.prune_history import make_room
     from heartbeat_central.settings import resolve_secret_key
+    from heartbeat_central.storage import pooler
     from heartbeat_central.storage.migrate import upgrade
 
     secret_key = resolve_secret_key(settings)
     with opened(settings) as database:
+        if pooler.is_pooled_by_transaction(database):
+            raise CommandFailed(f"{pooler.FOUND}; {pooler.REMEDY}.")
         upgrade(database)
         make_room(database, now=now())
         setup_url = None

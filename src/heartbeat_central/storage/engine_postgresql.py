@@ -6,7 +6,7 @@ timeout. Something on the way goes on acknowledging bytes, a proxy or the kernel
 only the end of our own patience helps then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import psycopg
 from psycopg import conninfo
 from psycopg.abc import PQGen
 from psycopg.errors import OperationalError
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import URL
 
 from heartbeat_central.domain.errors import Invalid
@@ -84,14 +84,13 @@ def make_engine(url: URL, *, pool_size: int, patience: float) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "heartbeat-central",
-            "options": _options(url, patience),
             **_TCP,
         },
     )
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, args: Any, parameters: Any) -> PatientConnection:
-        return PatientConnection.connect(*args, **parameters)
+        return _connect(patience, *args, **parameters)
 
     @event.listens_for(engine, "checkout")
     def be_patient(connection: PatientConnection, _record: object, _fairy: object) -> None:
@@ -117,6 +116,7 @@ def wait_for_ever(connection: Connection) -> None:
 @contextmanager
 def without_end(connection: Connection) -> Iterator[None]:
     """Let statements that are each a transaction of their own take as long as they take."""
+    usual = connection.execute(text("SHOW statement_timeout")).scalar_one()
     connection.execute(text("SET statement_timeout = 0"))
     driver: Any = connection.connection.driver_connection
     driver.patience = None
@@ -124,19 +124,22 @@ def without_end(connection: Connection) -> Iterator[None]:
         yield
     finally:
         # It goes back to the pool.
-        connection.execute(text("RESET statement_timeout"))
+        connection.execute(select(func.set_config("statement_timeout", usual, False)))
 
 
-def _options(url: URL, patience: float) -> str:
-    # Some hosters want options of their own in the URL.
-    theirs = _texts(url.query.get("options", ()))
-    ours = {
+def _connect(patience: float, *args: Any, **parameters: Any) -> PatientConnection:
+    connection = PatientConnection.connect(*args, **parameters)
+    # Not as `options` of the connection: PgBouncer refuses those, or is told to leave them out.
+    settings = {
         "timezone": "UTC",
         "statement_timeout": f"{patience:g}s",
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION}s",
     }
-    return " ".join([*theirs, *(f"-c {name}={value}" for name, value in ours.items())])
-
-
-def _texts(value: str | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else value
+    try:
+        connection.autocommit = True
+        connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        connection.autocommit = False
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection

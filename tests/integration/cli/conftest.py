@@ -146,3 +146,9 @@ def command_line(tmp_path: Path, database_url: str) -> CommandLine:
 def on_sqlite(tmp_path: Path) -> CommandLine:
     """The command line with the SQLite file of the data folder, as in a first trial."""
     return _command_line(tmp_path, "")
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path, postgres_url: str) -> CommandLine:
+    """The command line with a database of its own on PostgreSQL."""
+    return _command_line(tmp_path, postgres_url)

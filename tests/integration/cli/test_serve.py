@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.integration.cli.conftest import COMMAND, REPOSITORY, CommandLine, fetch
+from tests.support.pooler import pgbouncer
 from tests.support.ports import free_port
 
 
@@ -51,6 +53,17 @@ def test_admin_settings_make_the_first_account(on_sqlite: CommandLine) -> None:
         assert "correct horse" not in service.said()
     again = on_sqlite.run("user", "add", "ann@example.org", "--password-stdin", said="long enough!")
     assert again.returncode == 1
+
+
+def test_a_pooler_that_hands_connections_around_is_refused_and_found(
+    on_postgresql: CommandLine, tmp_path: Path
+) -> None:
+    with pgbouncer(tmp_path, on_postgresql.settings["DATABASE_URL"], "transaction") as url:
+        assert "a pooler that gives each transaction another connection" in on_postgresql.failure(
+            "serve", env={"DATABASE_URL": url}
+        )
+        doctor = on_postgresql.run("doctor", env={"DATABASE_URL": url})
+    assert "FAILED  DATABASE_URL leads to a pooler" in doctor.stdout
 
 
 def test_an_admin_password_that_is_too_short_is_told(on_sqlite: CommandLine) -> None:

@@ -102,3 +102,14 @@ def test_options_of_the_url_reach_postgresql_beside_our_own(postgres_url: str) -
                 assert connection.execute(text(f"SHOW {name}")).scalar() == value
     finally:
         database.close()
+
+
+def test_limits_of_time_hold_again_after_work_that_had_none(postgres_url: str) -> None:
+    database = open_database(postgres_url, pool_size=1, patience=4)
+    try:
+        with database.each_for_itself() as connection:
+            assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
+        with database.read() as connection:
+            assert connection.execute(text("SHOW statement_timeout")).scalar() == "4s"
+    finally:
+        database.close()

@@ -21,6 +21,7 @@ SKEW = timedelta(seconds=2)
 
 def checks(settings: Settings, *, is_running: bool) -> Iterator[Check]:
     """Yield what is found, as far as the database answers."""
+    from heartbeat_central.storage import pooler
     from heartbeat_central.storage.clock import version
     from heartbeat_central.storage.engine import open_database
 
@@ -32,7 +33,10 @@ def checks(settings: Settings, *, is_running: bool) -> Iterator[Check]:
         database = open_database(settings.database_url)
         try:
             database.ping()
-            yield Check(CheckId.DATABASE, State.OK, f"{version(database)} answers.")
+            if pooler.is_pooled_by_transaction(database):
+                yield Check(CheckId.DATABASE, State.FAILED, f"{pooler.FOUND}.", pooler.REMEDY)
+            else:
+                yield Check(CheckId.DATABASE, State.OK, f"{version(database)} answers.")
             yield from _inside(settings, database, is_running)
         finally:
             database.close()
