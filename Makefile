@@ -3,7 +3,8 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-# Many tests wait, for a deadline or for the disk: two to a core keep it busy.
+# Many tests wait, for a deadline or for the disk: two to a core keep it busy. A worker takes a file at a
+# time; tests/support/schedule.py has the long ones begun first.
 PYTEST_WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PYTEST_ARGS ?=
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -27,7 +28,8 @@ dev: $(VENV)/.installed-dev ## Install what working on the project needs
 
 test: $(VENV)/.installed-dev ## Run the tests (PYTEST_ARGS="tests/unit -k name" picks some)
 	@if [ "$${CI:-}" = true ]; then sh scripts/install-test-systems; fi
-	@$(PY) -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(PYTEST_ARGS)
 
 # One after the other and the tests last, so that pytest's summary ends the output.
 check: $(VENV)/.installed-dev ## Everything a change must pass: style, types, layers, docs, tests

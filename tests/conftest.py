@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support import browser, postgres
 from tests.support.kept_database import KeptDatabase
 from tests.support.launcher import LAUNCHER
 from tests.support.missing import missing
+from tests.support.schedule import long_first
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Workers inherit the controller's run through the environment.
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = postgres.Run()
+    # A shell that starts a run in the background has it ignore Ctrl-C, and all that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -37,6 +42,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long_first(items)
     for item in items:
         names = getattr(item, "fixturenames", ())
         if "chromium" in names:

@@ -275,7 +275,7 @@ def test_a_node_of_the_next_version_takes_over_from_one_of_this_version(
     shared = {"SECRET_KEY": "a secret key of both nodes"}
     with scene(tmp_path, postgres_url, **shared) as world:
         old = world.service
-        new = Service(tmp_path / "new", DATABASE_URL=postgres_url, **shared)
+        new = Service(tmp_path / "new", own_interpreter=True, DATABASE_URL=postgres_url, **shared)
         new.program = next_version(tmp_path) / "app.py"
         database = open_database(postgres_url)
         over = threading.Event()
@@ -331,7 +331,7 @@ def test_a_node_of_this_version_restarts_on_the_tables_of_the_next(
     served_url: str, tmp_path: Path
 ) -> None:
     """So a crash in the middle of a rolling upgrade is a restart, and not the end of that node."""
-    newer = Service(tmp_path / "new", DATABASE_URL=served_url)
+    newer = Service(tmp_path / "new", own_interpreter=True, DATABASE_URL=served_url)
     newer.program = next_version(tmp_path) / "app.py"
     with Service(tmp_path / "old", DATABASE_URL=served_url) as old:
         application = old.api("POST", "/applications", {"name": "Backup", "expected_interval": 60})

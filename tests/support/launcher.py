@@ -111,10 +111,16 @@ class Launcher:
         stdout: IO[Any],
         stderr: IO[Any],
         stdin: IO[Any] | None = None,
+        program: Path | None = None,
     ) -> Launched:
-        """Start `heartbeat-central ARGUMENTS`. Without `stdin` it has nothing to read."""
+        """Start `heartbeat-central ARGUMENTS`, or a `program` with them.
+
+        Without `stdin` it has nothing to read.
+        """
         ours, theirs = os.pipe()
-        order = json.dumps([list(arguments), str(cwd), dict(env)]).encode()
+        order = json.dumps(
+            [list(arguments), str(cwd), dict(env), program and str(program)]
+        ).encode()
         try:
             with Path(os.devnull).open("rb") as nothing, self._lock:
                 orders = self._open()
@@ -266,7 +272,7 @@ def _main() -> None:
     taken = _fork_on_order(orders)
     if taken is None:
         return
-    (arguments, cwd, env), files = taken
+    (arguments, cwd, env, program), files = taken
     for number, file in enumerate(files[:3]):
         os.dup2(file, number)
         os.close(file)
@@ -274,8 +280,12 @@ def _main() -> None:
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
-    sys.argv = ["heartbeat-central", *arguments]
-    runpy.run_module("heartbeat_central.cli", run_name="__main__", alter_sys=True)
+    if program:
+        sys.argv = [program, *arguments]
+        runpy.run_path(program, run_name="__main__")
+    else:
+        sys.argv = ["heartbeat-central", *arguments]
+        runpy.run_module("heartbeat_central.cli", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> 
 class Service:
     """`serve` with its own data folder and port. May be killed and started again.
 
-    `own_interpreter` starts it as users do, by `python app.py`, for tests of what a start imports, and
-    so does a `program` of another name; otherwise the launcher forks it, which spares most of a second.
+    `own_interpreter` starts it as users do, by `python app.py`, for tests of what a start imports;
+    otherwise the launcher forks it, which spares most of a second. A `program` of another name, which may
+    change a part of the service, gets the arguments as they are.
     """
 
     program = ROOT / "app.py"
@@ -87,7 +88,7 @@ class Service:
         """Start the program with its settings and its log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
-            if self.own_interpreter or self.program != Service.program:
+            if self.own_interpreter:
                 return subprocess.Popen(
                     [sys.executable, str(self.program), *arguments],
                     cwd=self.folder,
@@ -96,13 +97,15 @@ class Service:
                     stdout=log,
                     stderr=log,
                 )
+            as_it_is = self.program == Service.program
             names_a_command = arguments and not arguments[0].startswith("-")
             return LAUNCHER.launch(
-                arguments if names_a_command else ["serve", *arguments],
+                ["serve", *arguments] if as_it_is and not names_a_command else arguments,
                 cwd=self.folder,
                 env=self._environment(),
                 stdout=log,
                 stderr=log,
+                program=None if as_it_is else self.program,
             )
 
     def stop(self) -> int:

@@ -12,7 +12,6 @@ import pytest
 
 from heartbeat_central.domain.work import Work
 from tests.integration.cli.conftest import CommandLine
-from tests.support.ports import free_port
 from tests.support.receivers.http import HttpReceiver
 from tests.support.samples import value
 from tests.support.service import Service, wait_until
@@ -21,10 +20,7 @@ from tests.support.service import Service, wait_until
 @pytest.fixture
 def pair(postgres_url: str, tmp_path: Path) -> Iterator[Service]:
     """Two workers on PostgreSQL."""
-    service = Service(
-        tmp_path / "service", "--workers", "2", own_interpreter=True, DATABASE_URL=postgres_url
-    )
-    with service:
+    with Service(tmp_path / "service", "--workers", "2", DATABASE_URL=postgres_url) as service:
         yield service
 
 
@@ -94,6 +90,8 @@ def test_workers_end_with_their_supervisor(pair: Service) -> None:
     assert len(pids) == 2
     pair.kill()
     wait_until(lambda: not any(is_there(pid) for pid in pids), "the workers to end")
+    # Nothing is left behind that would be in the way. This time it is started as users do.
+    pair.own_interpreter = True
     pair.start()
 
 
@@ -128,21 +126,22 @@ def test_a_part_needs_to_know_the_address_of_the_whole(
 # --- a process for a kind of work --------------------------------------------------------------
 
 
+def part(work: Work, folder: Path, url: str, *, own_interpreter: bool = False) -> Service:
+    """Return a process for one kind of work, to be started."""
+    return Service(
+        folder / work,
+        *("--only", work),
+        own_interpreter=own_interpreter,
+        DATABASE_URL=url,
+        SECRET_KEY="of these three",
+        BASE_URL="http://heartbeats.example.org",
+    )
+
+
 @pytest.fixture
 def split(postgres_url: str, tmp_path: Path) -> Iterator[dict[Work, Service]]:
     """A process for each kind of work, on one database."""
-    port = free_port()
-    services = {
-        work: Service(
-            tmp_path / work,
-            *("--only", work),
-            own_interpreter=True,
-            DATABASE_URL=postgres_url,
-            SECRET_KEY="of these three",
-            BASE_URL=f"http://127.0.0.1:{port}",
-        )
-        for work in Work
-    }
+    services = {work: part(work, tmp_path, postgres_url) for work in Work}
     with ExitStack() as running:
         for service in services.values():
             running.enter_context(service)
@@ -201,10 +200,13 @@ def test_each_does_its_part_and_together_they_do_it_all(split: dict[Work, Servic
     assert [work for work, one in split.items() if "no_account_yet" in one.log()] == [Work.WEB]
 
 
-def test_who_only_records_holds_no_pages_in_memory(split: dict[Work, Service]) -> None:
-    # The hashes of passwords are the pages' business; a library of its own kind makes them.
-    assert "argon2" in mapped(split[Work.WEB])
-    assert "argon2" not in mapped(split[Work.RECORD])
+def test_who_only_records_holds_no_pages_in_memory(postgres_url: str, tmp_path: Path) -> None:
+    web = part(Work.WEB, tmp_path, postgres_url, own_interpreter=True)
+    record = part(Work.RECORD, tmp_path, postgres_url, own_interpreter=True)
+    with web, record:
+        # The hashes of passwords are the pages' business; a library of its own kind makes them.
+        assert "argon2" in mapped(web)
+        assert "argon2" not in mapped(record)
 
 
 def mapped(service: Service) -> str:

@@ -4,13 +4,13 @@ A fleet calls in every minute, each application at a second of its own. The serv
 is sent meanwhile is lost. Time is given, so that a day of downtime takes a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from heartbeat_central.domain import state as machine
 from heartbeat_central.domain.alert import Alert, AlertKind
@@ -21,6 +21,7 @@ from heartbeat_central.services.prove_reception import reception_proven_until
 from heartbeat_central.services.settle_clock import settle_clock
 from heartbeat_central.services.tell_blind_windows import tell_blind_windows
 from heartbeat_central.storage import applications, states, tables
+from heartbeat_central.storage.rows import insert_rows
 from tests.support.process import Process
 from tests.support.world import BASE_URL, START, World, at
 
@@ -34,28 +35,7 @@ class Fleet:
 
     def __init__(self, world: World, *, healthy: int, dead: int, die_at: float) -> None:
         self.world = world
-        self.uuids: list[UUID] = []
-        self.ids: list[int] = []
-        with world.database.write() as connection:
-            for number in range(healthy + dead):
-                settings = settings_from(
-                    name=f"app {number}",
-                    expected_interval=INTERVAL,
-                    schedule=None,
-                    grace_period=GRACE,
-                )
-                self.uuids.append(uuid4())
-                self.ids.append(
-                    applications.add(
-                        connection,
-                        project_id=world.project_id,
-                        uuid=self.uuids[-1],
-                        settings=settings,
-                        now=START,
-                    )
-                )
-                state = machine.born(settings.timing, now=START)
-                states.insert_state(connection, self.ids[-1], state)
+        self.uuids, self.ids = _applications(world, healthy + dead)
         self.dead = set(self.ids[healthy:])
         self._healthy = healthy
         self._die_at = die_at
@@ -85,6 +65,34 @@ class Fleet:
             rows = connection.execute(select(tables.incidents)).all()
         assert len(rows) == len({row.application_id for row in rows}), "one incident an outage"
         return {row.application_id: (row.reason, row.opened_at) for row in rows}
+
+
+def _applications(world: World, count: int) -> tuple[list[UUID], list[int]]:
+    """Make so many at START, all by a few statements; return their uuids and ids."""
+    settings = settings_from(
+        name="app", expected_interval=INTERVAL, schedule=None, grace_period=GRACE
+    )
+    state = machine.born(settings.timing, now=START)
+    with world.database.write() as connection:
+
+        def copy(
+            table: Table, row: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]
+        ) -> None:
+            insert_rows(connection, table, [{**row, **one} for one in changes])
+
+        first = applications.add(
+            connection, project_id=world.project_id, uuid=uuid4(), settings=settings, now=START
+        )
+        states.insert_state(connection, first, state)
+        one = connection.execute(select(tables.applications)).mappings().one()
+        more = [
+            {"id": first + number, "uuid": uuid4(), "name": f"app {number}"}
+            for number in range(1, count)
+        ]
+        copy(tables.applications, one, more)
+        its = connection.execute(select(tables.application_states)).mappings().one()
+        copy(tables.application_states, its, [{"application_id": each["id"]} for each in more])
+    return [one["uuid"], *(each["uuid"] for each in more)], list(range(first, first + count))
 
 
 def look(world: World) -> None:
