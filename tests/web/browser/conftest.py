@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+NO_COMPLAINTS = (
+    "Failed to load resource",
+    # The next letter that is typed takes the place of a request under way. What fails is told as
+    # htmx:sendError or htmx:responseError.
+    "htmx:afterRequest",
+    "htmx:sendAbort",
+)
+"""How lines begin that a console may show as errors."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +68,7 @@ class Window:
                 "console",
                 lambda message: (
                     complaints.append(message.text)
-                    if message.type == "error" and "Failed to load resource" not in message.text
+                    if message.type == "error" and not message.text.startswith(NO_COMPLAINTS)
                     else None
                 ),
             )
