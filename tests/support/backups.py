@@ -42,7 +42,7 @@ def empty_database(kind: str, folder: Path) -> Iterator[Database]:
             url = f"sqlite:///{folder / 'restored.sqlite3'}"
         else:
             url = stack.enter_context(postgres.fresh_database())
-        database = open_database(url, alone=True)
+        database = open_database(url)
         stack.callback(database.close)
         yield database
 

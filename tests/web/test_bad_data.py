@@ -50,3 +50,11 @@ def test_it_can_be_deleted(site: Site, ada: Visitor) -> None:
     asked = ada.get(f"/applications/{bad.id}/delete")
     ada.submit(asked, "Delete application", {})
     assert ada.get("/").texts("a.name") == []
+
+
+def test_a_heartbeat_of_an_unknown_kind_is_shown_as_such(site: Site, ada: Visitor) -> None:
+    one = site.watch("Fine")
+    site.world.beat(one, 5)
+    with site.world.database.write() as connection:
+        connection.execute(text("UPDATE heartbeats SET kind = 99, body = 'no bytes'"))
+    assert ada.get(f"/applications/{one.id}").texts(".signal") == ["Unknown"]

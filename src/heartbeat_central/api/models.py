@@ -143,7 +143,9 @@ class Heartbeat(Output):
     """A signal in an application's history."""
 
     id: int
-    kind: Literal["success", "start", "fail", "log"]
+    kind: Literal["success", "start", "fail", "log", "unknown"] = Field(
+        description="`unknown`: what is stored is no kind that this version knows"
+    )
     received_at: Timestamp
     exit_status: int | None
     duration: float | None = Field(description="Seconds since the matching start")

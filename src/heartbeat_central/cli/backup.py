@@ -31,6 +31,12 @@ def backup(file: Path) -> None:
     ):
         done = back_up(database, stream, now=now(), on_progress=show)
     click.echo(f"Backed up {done.total} rows of {len(done.rows)} tables.", err=True)
+    if done.unreadable:
+        click.echo(
+            f"In {done.unreadable} of the rows something can't be read, which is not in the backup: "
+            "see row_unreadable above.",
+            err=True,
+        )
 
 
 @contextmanager

@@ -23,6 +23,8 @@ class BackedUp:
 
     rows: Mapping[str, int]
     """By table."""
+    unreadable: int = 0
+    """Rows with something in them that can't be read, which the log names."""
 
     @property
     def total(self) -> int:
@@ -62,4 +64,4 @@ def back_up(
                 for count in writer.write(section, taken.rows(section)):
                     rows[section.table] = count
                     on_progress(sum(rows.values()), expected)
-        return BackedUp(rows)
+        return BackedUp(rows, taken.unreadable)

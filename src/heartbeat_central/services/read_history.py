@@ -123,7 +123,7 @@ def heartbeat_json(heartbeat: Heartbeat) -> dict[str, Any]:
     body = heartbeat.body
     return {
         "id": heartbeat.id,
-        "kind": heartbeat.kind.label,
+        "kind": heartbeat.label,
         "received_at": isoformat(heartbeat.received_at),
         "exit_status": heartbeat.exit_status,
         "duration": None if heartbeat.duration is None else heartbeat.duration.total_seconds(),

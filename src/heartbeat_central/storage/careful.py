@@ -5,13 +5,26 @@ column by column.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select
+from sqlalchemy import Column, ColumnElement, Connection, Select
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 _UNREADABLE_SQLITE = ("Could not decode to UTF-8", "malformed JSON")
 """What SQLite says, as if it were out of order itself."""
+
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def is_readable(moment: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Return the condition that a stored time is one that can be read.
+
+    PostgreSQL knows some beyond Python's calendar, and `infinity`. On SQLite what is no number comes after
+    all numbers.
+    """
+    return moment.between(_FIRST, _LAST)
 
 
 class Damaged:

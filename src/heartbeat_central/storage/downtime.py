@@ -1,10 +1,11 @@
 """Outages, and how far each of them is in the rollups."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, literal, or_, select, update
+from sqlalchemy import Connection, and_, func, literal, or_, select, update
 
+from heartbeat_central.storage.decoding import FIRST
 from heartbeat_central.storage.tables import INCIDENT_UNROLLED, incidents
 from heartbeat_central.storage.types import Moment
 
@@ -40,12 +41,23 @@ def unrolled(
 ) -> list[Outage]:
     """Return up to `most` outages that the rollups don't hold to their end, or to `until` while open.
 
-    Those with ids above `after_id`, in the order of their ids.
+    Those with ids above `after_id`, in the order of their ids. What has no time that could be one of an
+    outage is left alone.
     """
+    latest = until + timedelta(days=1)
+    sane = and_(
+        incidents.c.opened_at.between(FIRST, latest),
+        *(
+            or_(one.is_(None), one.between(FIRST, latest))
+            for one in (incidents.c.closed_at, incidents.c.rolled_until)
+        ),
+    )
     counted = func.coalesce(incidents.c.rolled_until, incidents.c.opened_at)
     query = (
         _OUTAGE.where(
-            incidents.c.id > after_id, or_(incidents.c.closed_at.is_not(None), counted < until)
+            incidents.c.id > after_id,
+            or_(incidents.c.closed_at.is_not(None), counted < until),
+            sane,
         )
         .order_by(incidents.c.id)
         .limit(most)

@@ -1,82 +1,22 @@
 """Reads every table, for a backup: all rows as of one moment, in a stream."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
-import structlog
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Connection,
-    Float,
-    Integer,
-    LargeBinary,
-    Select,
-    String,
-    Table,
-    Uuid,
-    func,
-    inspect,
-    select,
-    text,
-)
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Column, Connection, Integer, Table, func, inspect, select, text
 
 from heartbeat_central.domain.backup import ColumnType, Row, Section
 from heartbeat_central.storage import careful, migrate
-from heartbeat_central.storage.decoding import FIRST
+from heartbeat_central.storage.dump_rows import Mender, column_type, readable
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.tables import (
-    alerts,
-    application_states,
-    applications,
-    channels,
-    deliveries,
-    incidents,
-    metadata,
-    sessions,
-)
-from heartbeat_central.storage.types import Moment
-
-log = structlog.get_logger(__name__)
+from heartbeat_central.storage.tables import heartbeats, metadata, sessions
 
 LEFT_OUT = frozenset({sessions.name})
 """Who has signed out since would be signed in again; everybody signs in anew instead."""
 
-_BY_KEY = frozenset(
-    table.name
-    for table in (applications, application_states, incidents, channels, alerts, deliveries)
-)
-"""The tables that people are tempted to write into; the history is too long for anything but a stream."""
-_NOTHING: Mapping[ColumnType, Any] = {
-    ColumnType.MOMENT: FIRST,
-    ColumnType.TEXT: "",
-    ColumnType.JSON: {},
-    ColumnType.INTEGER: 0,
-    ColumnType.BOOLEAN: False,
-    ColumnType.BYTES: b"",
-}
-"""What stands for a value that can't be read in a column that must have one."""
-UNREADABLE_STATUS = "broken"
-"""Of a state with a value that can't be read: restored, it is told as a problem as before, and not
-judged by what stands in for that value."""
-
 _CHUNK = 500
 """Rows in memory at once; a row may hold a body of 1 MiB."""
-
-_TYPES: Sequence[tuple[type[TypeEngine[Any]], ColumnType]] = (
-    # The first that fits: Boolean before Integer, as types may inherit from each other.
-    (Moment, ColumnType.MOMENT),
-    (Uuid, ColumnType.UUID),
-    (JSON, ColumnType.JSON),
-    (LargeBinary, ColumnType.BYTES),
-    (Boolean, ColumnType.BOOLEAN),
-    (Integer, ColumnType.INTEGER),
-    (Float, ColumnType.REAL),
-    (String, ColumnType.TEXT),
-)
 
 
 class Snapshot:
@@ -86,6 +26,9 @@ class Snapshot:
         self._connection = connection
         self.revision = migrate.revision_of(connection)
         """Of the tables; None when there are none."""
+        self.unreadable = 0
+        """Rows so far with something in them that can't be read."""
+        self._sqlite = connection.dialect.name == "sqlite"
 
     def sections(self) -> list[Section]:
         """Return every table to back up, in an order in which no row refers to a later table."""
@@ -100,23 +43,31 @@ class Snapshot:
     def rows(self, section: Section) -> Iterator[Row]:
         """Yield the rows of a table, in no particular order.
 
-        What of a row can't be read is put in place by what stands for nothing, and logged.
+        What of a row can't be read, or is not what its column holds, is put in place by what stands for
+        nothing; the row is logged and counted in `unreadable`. Without its key it is left out.
         """
         table = metadata.tables[section.table]
-        query = select(*(table.c[name] for name in section.columns))
-        if table.name in _BY_KEY:
-            yield from self._by_key(table, query)
-        else:
-            yield from self._connection.execution_options(yield_per=_CHUNK).execute(query)
+        columns = [table.c[name] for name in section.columns]
+        mend = Mender(table, columns)
+        found = self._by_key(table, columns) if _has_number(table, self._sqlite) else None
+        for row in found or self._stream(columns):
+            good = mend.row(row)
+            if good is not None:
+                yield good
+        self.unreadable += mend.count
 
-    def _by_key(self, table: Table, query: Select[Any]) -> Iterator[Row]:
-        """Yield rows chunk by chunk: a stream that breaks off at a bad row could not go on after it."""
+    def _stream(self, columns: Sequence[Column[Any]]) -> Iterator[Any]:
+        """Yield rows as they come. A stream that breaks off at a bad one could not go on after it."""
+        query = select(*map(readable, columns))
+        yield from self._connection.execution_options(yield_per=_CHUNK).execute(query)
+
+    def _by_key(self, table: Table, columns: Sequence[Column[Any]]) -> Iterator[Any]:
+        """Yield rows chunk by chunk, so that the bad ones of a chunk can be read each for itself."""
         (key,) = table.primary_key.columns
-        query = query.order_by(key).limit(_CHUNK)
+        query = select(*columns).order_by(key).limit(_CHUNK)
         page = careful.rows(self._connection, query, key)
         while page:
-            for row in page:
-                yield _mended(table, query, row) if isinstance(row, careful.Damaged) else row
+            yield from page
             last = getattr(page[-1], key.name)
             page = careful.rows(self._connection, query.where(key > last), key)
 
@@ -164,21 +115,6 @@ class Snapshot:
         return None if found is None else int(found)
 
 
-def _mended(table: Table, query: Select[Any], row: careful.Damaged) -> Row:
-    log.error("row_unreadable", table=table.name, problem=careful.damage(row))
-    values = []
-    for selected in query.selected_columns:
-        column = table.c[str(selected.key)]
-        value = getattr(row, column.name)
-        if value is None and not column.nullable:
-            kind = column_type(column.type)
-            value = uuid4() if kind is ColumnType.UUID else _NOTHING[kind]
-        if column is application_states.c.status and set(row.unreadable) != {"check_at"}:
-            value = UNREADABLE_STATUS
-        values.append(value)
-    return tuple(values)
-
-
 @contextmanager
 def snapshot(database: Database) -> Iterator[Snapshot]:
     """Yield the database as it is now; recording, noticing and telling go on meanwhile.
@@ -197,9 +133,10 @@ def snapshot(database: Database) -> Iterator[Snapshot]:
         yield Snapshot(connection)
 
 
-def column_type(kind: TypeEngine[Any]) -> ColumnType:
-    """Return how a backup writes a column of this type. Raises TypeError when nobody said how."""
-    for ours, written in _TYPES:
-        if isinstance(kind, ours):
-            return written
-    raise TypeError(f"a backup doesn't know how to write {kind!r}")
+def _has_number(table: Table, sqlite: bool) -> bool:
+    """Return whether the rows of a table have a number each, by which they can be found."""
+    key = list(table.primary_key.columns)
+    if len(key) != 1 or not isinstance(key[0].type, Integer):
+        return False
+    # On PostgreSQL the history is in parts, which have no common index of it.
+    return sqlite or table is not heartbeats

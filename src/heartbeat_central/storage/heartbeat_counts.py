@@ -19,11 +19,16 @@ from sqlalchemy import (
 
 from heartbeat_central.domain.rollup import HOUR, NOTHING, Rollup
 from heartbeat_central.domain.signal import SignalKind
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.rollups import Key, to_rollup
 from heartbeat_central.storage.tables import heartbeats
 from heartbeat_central.storage.types import Moment
 
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST = timedelta(days=366) // _MICROSECOND
+"""Of a run: those are paired for days."""
+_LARGEST_KEY = 2**63 - 1
+"""On SQLite a text or a blob comes after it."""
 
 
 def count(
@@ -76,16 +81,18 @@ def _count(
     before = func.lag(beats.received_at).over(
         partition_by=(beats.application_id, hour, success), order_by=beats.received_at
     )
+    # Nothing can be said of a row that holds anything else, and it must not keep the others from counting.
+    readable = and_(careful.is_readable(beats.received_at), beats.application_id <= _LARGEST_KEY)
     rows = (
         select(
             beats.application_id,
             hour.label("hour"),
             beats.kind,
-            beats.duration,
+            case((beats.duration.between(0, _LONGEST), beats.duration)).label("duration"),
             case((success, beats.received_at)).label("succeeded_at"),
             case((success, _microseconds_since(before, sqlite_time))).label("gap"),
         )
-        .where(wanted)
+        .where(wanted, readable)
         .subquery()
     )
     found = connection.execute(

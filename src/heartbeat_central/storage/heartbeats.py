@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select, text, tuple_
+from sqlalchemy import Connection, func, insert, select, text, tuple_
 
 from heartbeat_central.domain.signal import Signal, SignalKind
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.tables import heartbeats
 
 _DRAWN = text("SELECT CASE WHEN is_called THEN last_value END FROM heartbeats_id_seq")
 _MICROSECOND = timedelta(microseconds=1)
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Heartbeat:
 
     id: int
     application_id: int
-    kind: SignalKind
+    kind: SignalKind | None
+    """None: what is stored is no kind that this version knows."""
     received_at: datetime
     exit_status: int | None
     duration: timedelta | None
@@ -40,6 +43,11 @@ class Heartbeat:
     user_agent: str | None
     body_size: int
     body: bytes | None
+
+    @property
+    def label(self) -> str:
+        """Return the word for its kind."""
+        return "unknown" if self.kind is None else self.kind.label
 
 
 def insert_many(connection: Connection, rows: Sequence[NewHeartbeat]) -> None:
@@ -55,8 +63,15 @@ def page(
     limit: int,
     before: tuple[datetime, int] | None = None,
 ) -> list[Heartbeat]:
-    """Return up to `limit` rows, newest first; `before` is (received_at, id) of the last row seen."""
-    query = select(heartbeats).where(heartbeats.c.application_id == application_id)
+    """Return up to `limit` rows, newest first; `before` is (received_at, id) of the last row seen.
+
+    Those whose time can't be read are left out: there is no place for them. What else of one can't be read
+    is left out of it.
+    """
+    query = select(heartbeats).where(
+        heartbeats.c.application_id == application_id,
+        careful.is_readable(heartbeats.c.received_at),
+    )
     if before is not None:
         # The plain bound lets the index do the work; the pair settles equal times.
         query = query.where(
@@ -65,7 +80,7 @@ def page(
             < tuple_(*before, types=(heartbeats.c.received_at.type, heartbeats.c.id.type)),
         )
     query = query.order_by(heartbeats.c.received_at.desc(), heartbeats.c.id.desc()).limit(limit)
-    return [_heartbeat(row) for row in connection.execute(query)]
+    return [_heartbeat(row) for row in careful.rows(connection, query, heartbeats.c.id)]
 
 
 def newest_id(connection: Connection) -> int:
@@ -94,18 +109,37 @@ def _values(row: NewHeartbeat) -> dict[str, Any]:
     }
 
 
-def _heartbeat(row: Row[Any]) -> Heartbeat:
+def _heartbeat(row: Any) -> Heartbeat:
+    # SQLite takes anything into any column.
     return Heartbeat(
         id=row.id,
         application_id=row.application_id,
-        kind=SignalKind(row.kind),
+        kind=_kind(row.kind),
         received_at=row.received_at,
-        exit_status=row.exit_status,
-        duration=None if row.duration is None else timedelta(microseconds=row.duration),
+        exit_status=_only(int, row.exit_status),
+        duration=_length(row.duration),
         rid=row.rid,
-        method=row.method,
-        remote_address=row.remote_address,
-        user_agent=row.user_agent,
-        body_size=row.body_size,
-        body=row.body,
+        method=_only(str, row.method) or "",
+        remote_address=_only(str, row.remote_address),
+        user_agent=_only(str, row.user_agent),
+        body_size=_only(int, row.body_size) or 0,
+        body=_only(bytes, row.body),
     )
+
+
+def _kind(stored: Any) -> SignalKind | None:
+    try:
+        return SignalKind(stored)
+    except ValueError:
+        return None
+
+
+def _length(microseconds: Any) -> timedelta | None:
+    try:
+        return None if microseconds is None else timedelta(microseconds=microseconds)
+    except (TypeError, OverflowError):
+        return None
+
+
+def _only(expected: type[_Value], value: Any) -> _Value | None:
+    return value if isinstance(value, expected) else None

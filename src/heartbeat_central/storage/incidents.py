@@ -1,15 +1,17 @@
 """Outages. A partial unique index allows one open incident per application."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.incident import Incident, Reason
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
+from heartbeat_central.storage.decoding import FIRST
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.rows import insert_rows, update_rows
 from heartbeat_central.storage.tables import incidents
@@ -70,17 +72,18 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
     """Close the open incidents of applications, given by id with the moment; return those there were."""
     if not moments:
         return []
-    rows = connection.execute(
+    query = (
         select(incidents)
         .where(
             among(connection, incidents.c.application_id, moments), incidents.c.closed_at.is_(None)
         )
         .order_by(incidents.c.id)
         .with_for_update()
-    ).all()
+    )
+    opened = map(_incident, careful.rows(connection, query, incidents.c.id))
     # A heartbeat that waited in the queue may be older than the outage it ends.
     closed = [
-        to_incident(row, closed_at=max(moments[row.application_id], row.opened_at)) for row in rows
+        replace(one, closed_at=max(moments[one.application_id], one.opened_at)) for one in opened
     ]
     if closed:
         update_rows(
@@ -94,31 +97,28 @@ def close_many(connection: Connection, moments: Mapping[int, datetime]) -> list[
 
 def load_many(connection: Connection, incident_ids: Sequence[int]) -> list[Incident]:
     """Return those of these incidents that there are, in any order."""
-    rows = connection.execute(
-        select(incidents).where(among(connection, incidents.c.id, incident_ids))
-    )
-    return [to_incident(row) for row in rows]
+    query = select(incidents).where(among(connection, incidents.c.id, incident_ids))
+    return [_incident(row) for row in careful.rows(connection, query, incidents.c.id)]
 
 
 def open_of(connection: Connection, application_ids: Sequence[int]) -> dict[int, Incident]:
     """Return the open incidents of these applications, by application."""
-    rows = connection.execute(
-        select(incidents).where(
-            among(connection, incidents.c.application_id, application_ids),
-            incidents.c.closed_at.is_(None),
-        )
+    query = select(incidents).where(
+        among(connection, incidents.c.application_id, application_ids),
+        incidents.c.closed_at.is_(None),
     )
-    return {row.application_id: to_incident(row) for row in rows}
+    rows = careful.rows(connection, query, incidents.c.id)
+    return {row.application_id: _incident(row) for row in rows}
 
 
 def find(connection: Connection, project_id: int, incident_id: int) -> Incident:
     """Return the project's incident with this id. Raises NotFound."""
-    row = connection.execute(
-        select(incidents).where(incidents.c.project_id == project_id, incidents.c.id == incident_id)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("there is no such incident")
-    return to_incident(row)
+    query = select(incidents).where(
+        incidents.c.project_id == project_id, incidents.c.id == incident_id
+    )
+    for row in careful.rows(connection, query, incidents.c.id):
+        return _incident(row)
+    raise NotFound("there is no such incident")
 
 
 def newest_id(connection: Connection) -> int | None:
@@ -135,12 +135,16 @@ def page(
     limit: int,
     before: tuple[datetime, int] | None = None,
 ) -> list[Incident]:
-    """Return up to `limit` incidents, newest first; `before` is (opened_at, id) of the last seen."""
+    """Return up to `limit` incidents, newest first; `before` is (opened_at, id) of the last seen.
+
+    Those that began at no time which can be read are left out: there is no place for them.
+    """
     # One of the two: with both, a database may walk through all of the project's.
     query = select(incidents).where(
         incidents.c.project_id == project_id
         if application_id is None
-        else incidents.c.application_id == application_id
+        else incidents.c.application_id == application_id,
+        careful.is_readable(incidents.c.opened_at),
     )
     if open_only:
         query = query.where(incidents.c.closed_at.is_(None))
@@ -150,7 +154,7 @@ def page(
             < tuple_(*before, types=(incidents.c.opened_at.type, incidents.c.id.type))
         )
     query = query.order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(limit)
-    return [to_incident(row) for row in connection.execute(query)]
+    return [_incident(row) for row in careful.rows(connection, query, incidents.c.id)]
 
 
 def _reason(stored: str) -> Reason:
@@ -161,14 +165,16 @@ def _reason(stored: str) -> Reason:
         return Reason.MISSED
 
 
-def to_incident(row: Row[Any], *, closed_at: datetime | None = None) -> Incident:
-    """Return the incident of a row; `closed_at` replaces the row's."""
+def _incident(row: Any) -> Incident:
+    # Whatever time can't be read: the outage was one, and must end and be told like any other.
+    opened_at = row.opened_at or row.last_heartbeat_at or FIRST
+    unreadable = row.unreadable if isinstance(row, careful.Damaged) else ()
     return Incident(
         id=row.id,
         application_id=row.application_id,
         reason=_reason(row.reason),
         exit_status=row.exit_status,
-        opened_at=row.opened_at,
-        closed_at=closed_at or row.closed_at,
+        opened_at=opened_at,
+        closed_at=opened_at if "closed_at" in unreadable else row.closed_at,
         last_heartbeat_at=row.last_heartbeat_at,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from heartbeat_central.domain.errors import NotFound
 from heartbeat_central.domain.moment import isoformat
 from heartbeat_central.storage import careful
 from heartbeat_central.storage.among import among
+from heartbeat_central.storage.decoding import FIRST
 from heartbeat_central.storage.keys import reserve
 from heartbeat_central.storage.rows import insert_rows
 from heartbeat_central.storage.tables import (
@@ -29,6 +30,8 @@ from heartbeat_central.storage.tables import (
     delivery_attempts,
     subscriptions,
 )
+
+_Name = TypeVar("_Name", bound=StrEnum)
 
 
 class DeliveryStatus(StrEnum):
@@ -268,13 +271,13 @@ def _application_id(alert: Alert) -> int | None:
 
 
 def _delivery(row: Any) -> Delivery:
-    status = DeliveryStatus(row.status)
+    status = _known(DeliveryStatus, row.status, DeliveryStatus.DEAD)
     # Held for a digest: that is what comes next, not an attempt of its own.
     is_held = row.storm_id is not None and row.attempt == 0 and row.last_error is not None
     return Delivery(
         id=row.id,
         uuid=row.uuid,
-        kind=AlertKind(row.kind),
+        kind=_known(AlertKind, row.kind, AlertKind.DIGEST),
         channel_id=row.channel_id,
         channel_name=row.channel_name,
         application_id=row.application_id,
@@ -287,5 +290,13 @@ def _delivery(row: Any) -> Delivery:
         finished_at=row.finished_at,
         last_error=row.last_error,
         merged_into=row.merged_into,
-        created_at=row.created_at,
+        created_at=row.created_at or FIRST,
     )
+
+
+def _known(names: type[_Name], stored: Any, otherwise: _Name) -> _Name:
+    """Return what a stored word names. One that is unknown is sent by nobody, and shown as given up."""
+    try:
+        return names(stored)
+    except ValueError:
+        return otherwise

@@ -7,8 +7,9 @@ that is there, and rollups rely on ids that rise.
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
+from heartbeat_central.storage import careful
 from heartbeat_central.storage.outbox import DeliveryStatus
 from heartbeat_central.storage.tables import alerts, deliveries, heartbeats
 
@@ -20,8 +21,12 @@ def delete_oldest(connection: Connection, moment: datetime, *, rolled_id: int, m
     There may be more as long as any goes: what imports and deletions left out makes it fewer.
     """
     lowest = select(func.min(heartbeats.c.id)).scalar_subquery()
+    # What has no time that can be read would lie there for ever, and hide the rows behind it.
+    no_time = and_(~careful.is_readable(heartbeats.c.received_at), heartbeats.c.id < rolled_id)
     return connection.execute(
-        delete(heartbeats).where(heartbeats.c.id < lowest + most, _may_go(moment, rolled_id))
+        delete(heartbeats).where(
+            heartbeats.c.id < lowest + most, or_(_may_go(moment, rolled_id), no_time)
+        )
     ).rowcount
 
 

@@ -180,13 +180,15 @@ def test_a_database_that_a_service_works_with_is_left_alone(
     migrate.upgrade(target)
     url = target.engine.url.render_as_string(hide_password=False)
     target.close()
-    service = open_database(url)
+    # As the command opens it.
+    service, alone = open_database(url), open_database(url, alone=True)
     try:
         service.ping()
         with pytest.raises((Conflict, StorageUnavailable), match=r"other session|locked"):
-            restore(target, backup, sample.secret_box)
+            restore(alone, backup, sample.secret_box)
     finally:
         service.close()
+        alone.close()
     assert rows_of(target)["applications"] == []
 
 
