@@ -8,13 +8,14 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from heartbeat_central.domain.blind_window import BlindWindow
+from heartbeat_central.domain.step_size import StepSize
 from heartbeat_central.metrics import Metrics
 from heartbeat_central.monitor.dispatcher import Dispatcher
 from heartbeat_central.monitor.pace import PacedJob, shut_down
 from heartbeat_central.services import call_watchdog
 from heartbeat_central.services.call_watchdog import Watchdog
 from heartbeat_central.services.deliver_alerts import Sender, take_back_all
-from heartbeat_central.services.detect_missed import detect_missed, next_check
+from heartbeat_central.services.detect_missed import BATCH, detect_missed, next_check
 from heartbeat_central.services.limit_sign_ins import forget_tries
 from heartbeat_central.services.look_through import LookThrough
 from heartbeat_central.services.manage_accounts import prune_sessions
@@ -41,6 +42,10 @@ the disk and the lock with recording, and takes a quarter of them at most howeve
 WALKING = 19.0
 """The same for a look through all applications: of a million it takes the interpreter 20 seconds at most,
 a twentieth of its time for some minutes."""
+SWEEP_SECONDS: Mapping[str, float] = {"sqlite": 0.02, "postgresql": 1.0}
+"""How long a transaction of the detector may take. On SQLite heartbeats wait for it."""
+SMALLEST_SWEEP = 20
+"""Applications: with fewer the transaction itself would take longer than what is done in it."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +84,8 @@ class Monitor:
         self._base_url = base_url
         self._retention_days = retention_days
         self._reaches_out = reaches_out
+        most = BATCH[database.dialect]
+        self._sweep = StepSize(first=most // 2, least=SMALLEST_SWEEP, most=most)
         self._scheduler = BackgroundScheduler(
             timezone="UTC", executors={"default": ThreadPoolExecutor(5)}
         )
@@ -216,7 +223,10 @@ class Monitor:
             if proven is None or proven < earliest:
                 # Silence that nobody could have broken is no evidence. Ask again in a moment.
                 return self._clock() + UNPROVEN
-            swept = detect_missed(self._database, now=proven, base_url=self._base_url)
+            most = self._sweep.rows
+            swept = detect_missed(self._database, now=proven, base_url=self._base_url, most=most)
+            allowed = SWEEP_SECONDS[self._database.dialect]
+            self._sweep.took(swept.held, of=allowed, rows=swept.judged)
             now = self._clock()
             self._metrics.noticed((now - one).total_seconds() for one in swept.deadlines)
             if swept.alerts_added:

@@ -1,5 +1,6 @@
 """Line 2, notice: applications whose check is due are judged again; the silent ones go down."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,8 +18,7 @@ from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.states import Watched
 
 BATCH: Mapping[str, int] = {"postgresql": 500, "sqlite": 100}
-"""Rows that one transaction judges: enough to be fast. On SQLite, where heartbeats wait for it, few
-enough that they don't wait long."""
+"""Rows that one transaction judges at most: enough to be fast."""
 
 SETTLING = timedelta(seconds=60)
 """After a blind window, until its digest: who calls again in that time need not be named."""
@@ -37,6 +37,10 @@ class Swept:
     """More applications were due than one transaction takes: run again at once."""
     next_check_at: datetime | None
     """When to look again; None when nothing awaits a check."""
+    judged: int
+    """Applications that were looked at."""
+    held: float
+    """Seconds that the transaction took, in which nobody else writes on SQLite."""
 
     @property
     def went_down(self) -> int:
@@ -44,8 +48,12 @@ class Swept:
         return len(self.deadlines)
 
 
-def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
-    """Judge up to BATCH applications whose check is due, and re-arm or open an incident for each.
+def detect_missed(
+    database: Database, *, now: datetime, base_url: str, most: int | None = None
+) -> Swept:
+    """Judge up to `most` applications whose check is due, and re-arm or open an incident for each.
+
+    `most` is BATCH when it isn't given.
 
     `now` must be no later than it is known that heartbeats could be received: every blind window up to
     then is stored. Any number of nodes may run this at once: each takes rows that no other holds. The
@@ -54,7 +62,7 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
     One that can't be judged costs the others nothing: it is told as a problem, and looked at again
     after LOOK_AGAIN.
     """
-    most = BATCH[database.dialect]
+    most = BATCH[database.dialect] if most is None else most
     try:
         swept = _Sweep(database, now, base_url).judge(most=most)
     except StorageUnavailable:
@@ -66,7 +74,14 @@ def detect_missed(database: Database, *, now: datetime, base_url: str) -> Swept:
         swept = _in_parts(due, lambda: _Sweep(database, now, base_url))
     if swept.deadlines:
         log.info("applications_went_down", count=len(swept.deadlines), alerts=swept.alerts_added)
-    return Swept(swept.deadlines, swept.alerts_added, swept.judged == most, next_check(database))
+    return Swept(
+        deadlines=swept.deadlines,
+        alerts_added=swept.alerts_added,
+        more=swept.judged == most,
+        next_check_at=next_check(database),
+        judged=swept.judged,
+        held=swept.held,
+    )
 
 
 @dataclass(slots=True)
@@ -76,11 +91,13 @@ class _Found:
     judged: int = 0
     alerts_added: int = 0
     deadlines: list[datetime] = field(default_factory=list)
+    held: float = 0.0
 
     def add(self, other: "_Found") -> None:
         self.judged += other.judged
         self.alerts_added += other.alerts_added
         self.deadlines += other.deadlines
+        self.held = max(self.held, other.held)
 
 
 def _in_parts(ids: Sequence[int], sweep: "Callable[[], _Sweep]") -> _Found:
@@ -118,6 +135,7 @@ class _Sweep:
         """Judge what is due, all of it or of `only` these, and save what comes of it."""
         now = self.now
         with self.database.write() as connection:
+            begun = time.monotonic()
             due = states.lock_due(connection, now=now, most=most, only=only)
             windows = blind_windows.since_heard(connection, [one.state for one in due])
             excused: set[Span] = set()
@@ -155,7 +173,8 @@ class _Sweep:
         for id_, problem in found.items():
             if problem is not None:
                 log.error("application_unreadable", application=id_, problem=problem)
-        return _Found(len(due), alerts_added, [one.transition.at for one in went_down])
+        held = time.monotonic() - begun
+        return _Found(len(due), alerts_added, [one.transition.at for one in went_down], held)
 
     def set_aside(self, application_id: int, problem: str) -> None:
         """Note why an application can't be judged, and look at it again later."""

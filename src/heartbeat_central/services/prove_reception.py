@@ -23,7 +23,8 @@ def prove_reception(database: Database, beat: SelfBeat) -> Proven | Undecided:
     Proof and window are committed together: nobody can see the one without the other. While it is
     undecided, nothing is stored. Raises StorageUnavailable: then nothing is proven.
     """
-    with database.write() as connection:
+    # In a hurry as heartbeats are: its batch waits for it, and all that gather behind that.
+    with database.write(hurried=True) as connection:
         verdict = _judge(database, connection, beat)
         if isinstance(verdict, Proven) and verdict.window is not None:
             # Others that were blind as well may be about to write the same window.

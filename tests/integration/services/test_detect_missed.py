@@ -56,6 +56,16 @@ def test_says_when_to_look_again(world: World) -> None:
     assert detector.next_check(world.database) == at(100)
 
 
+def test_takes_no_more_than_it_is_told_to(world: World) -> None:
+    for number in range(5):
+        world.application(f"app {number}")
+    swept = detector.detect_missed(world.database, now=at(1000), base_url="http://hc", most=3)
+    assert (swept.judged, swept.went_down, swept.more) == (3, 3, True)
+    assert swept.held > 0
+    rest = detector.detect_missed(world.database, now=at(1000), base_url="http://hc", most=3)
+    assert (rest.judged, rest.went_down, rest.more) == (2, 2, False)
+
+
 def test_takes_no_more_than_a_batch_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detector, "BATCH", {world.database.dialect: 2})
     for number in range(3):
