@@ -2,6 +2,7 @@
 
 import io
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from heartbeat_central.services.backup_file import BackupReader
 from heartbeat_central.services.manage_applications import delete_application
 from heartbeat_central.services.record_signals import Outcome
 from heartbeat_central.storage import dump, migrate, partitions
-from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.tables import heartbeats, metadata, rollup_progress
 from tests.support.backups import (
     DAY,
@@ -55,20 +56,24 @@ def test_a_restored_service_goes_on_where_the_other_was(filled: Filled, target: 
     )
     restore(target, backup_of(world.database), world.secret_box)
 
-    restored = World(target)
-    made = restored.application("new")
-    assert made.id > gone.id, "an id that was given once is never given again"
-    assert restored.beat(made, 200) is Outcome.STORED
-    with target.read() as connection:
-        newest = connection.execute(select(heartbeats).order_by(heartbeats.c.id.desc())).first()
-        progress = connection.execute(select(rollup_progress)).one()
-    assert newest is not None
-    assert newest.application_id == made.id
-    assert newest.id > highest
-    assert newest.id > progress.rolled_id, "or it would never get into the rollups"
-    # The alerts that waited are sent, the leased one once its lease is over.
-    assert restored.claim(135)
-    restored.close()
+    # The service opens it anew: `restore` had it for itself alone.
+    target.close()
+    url = target.engine.url.render_as_string(hide_password=False)
+    with closing(open_database(url)) as database:
+        restored = World(database)
+        made = restored.application("new")
+        assert made.id > gone.id, "an id that was given once is never given again"
+        assert restored.beat(made, 200) is Outcome.STORED
+        with database.read() as connection:
+            newest = connection.execute(select(heartbeats).order_by(heartbeats.c.id.desc())).first()
+            progress = connection.execute(select(rollup_progress)).one()
+        assert newest is not None
+        assert newest.application_id == made.id
+        assert newest.id > highest
+        assert newest.id > progress.rolled_id, "or it would never get into the rollups"
+        # The alerts that waited are sent, the leased one once its lease is over.
+        assert restored.claim(135)
+        restored.close()
 
 
 def test_old_history_gets_its_partitions(
