@@ -45,7 +45,11 @@ class Pruned:
 
 
 def make_room(database: Database, *, now: datetime) -> None:
-    """Make sure that the partitions of the coming weeks exist (PostgreSQL)."""
+    """Make sure that the partitions of the coming weeks exist (PostgreSQL).
+
+    What was recorded before its day had a partition moves there, unless it is so much that recording
+    would be held up.
+    """
     if database.dialect == "sqlite":
         return
     with database.read() as connection:
@@ -53,11 +57,15 @@ def make_room(database: Database, *, now: datetime) -> None:
     for day in missing:
         try:
             with partitions.layout(database) as connection:
-                partitions.make(connection, day)
+                made = partitions.make(connection, day, most_moved=partitions.MOST_MOVED)
         except StorageUnavailable as error:
             # There are days enough ahead, and the default partition takes what has none.
             log.warning("history_day_not_made", day=str(day), reason=str(error))
             return
+        if not made:
+            # Nobody has kept house for so long that recording would have to wait while they move. They
+            # stay where they are, and go from there by age; the next days get partitions again.
+            log.warning("history_day_stays_unplaced", day=str(day))
 
 
 def prune_history(

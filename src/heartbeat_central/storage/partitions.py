@@ -19,6 +19,9 @@ DAYS_AHEAD = 14
 LOCK_TIMEOUT = 200
 """Milliseconds that recording may wait behind a change of the layout that waits itself."""
 
+MOST_MOVED = 50_000
+"""Rows that may move from the default partition while recording waits: a part of a second."""
+
 _PREFIX = "heartbeats_on_"
 _LOCK = 0x4842_4332
 """An arbitrary number that names this advisory lock."""
@@ -43,14 +46,26 @@ def missing_days(connection: Connection, *, now: datetime) -> list[date]:
     return [day for day in ahead if day not in existing]
 
 
-def make(connection: Connection, day: date) -> None:
-    """Create the partition of a day, unless another node has, with what waits in the default one."""
+def make(connection: Connection, day: date, *, most_moved: int | None = None) -> bool:
+    """Create the partition of a day, unless another node has, with what waits in the default one.
+
+    False when more than `most_moved` rows wait there: then they stay, and there is no partition.
+    """
     if day in existing_days(connection):
-        return
+        return True
     name, bounds = (
         _name(day),
         {"since": _midnight(day), "until": _midnight(day + timedelta(days=1))},
     )
+    if most_moved is not None:
+        # Before anybody has to wait.
+        counted = text(
+            "SELECT count(*) FROM (SELECT FROM heartbeats_default"
+            " WHERE received_at >= :since AND received_at < :until LIMIT :most) AS waiting"
+        )
+        waiting = connection.execute(counted, {**bounds, "most": most_moved + 1}).scalar_one()
+        if waiting > most_moved:
+            return False
     connection.execute(text(f"CREATE TABLE {name} (LIKE heartbeats INCLUDING ALL)"))
     connection.execute(text(f"CREATE INDEX {name}_id ON {name} USING brin (id)"))
     # From here on recording waits, for as long as attaching takes: a heartbeat on its way into the
@@ -72,6 +87,7 @@ def make(connection: Connection, day: date) -> None:
             f" FROM ('{bounds['since']}') TO ('{bounds['until']}')"
         )
     )
+    return True
 
 
 def days_before(connection: Connection, moment: datetime) -> list[date]:

@@ -49,6 +49,16 @@ def test_a_day_holds_what_came_from_midnight_to_midnight(connection: Connection)
     assert held(connection, "heartbeats_on_20400229") == 4
 
 
+def test_more_than_may_move_stays_where_it_is(connection: Connection) -> None:
+    beat(connection, *(MIDNIGHT + timedelta(hours=hour) for hour in range(3)))
+    assert not partitions.make(connection, DAY, most_moved=2)
+    assert DAY not in partitions.existing_days(connection)
+    assert held(connection, "heartbeats_default") == 3
+    assert partitions.make(connection, DAY + timedelta(days=1), most_moved=2), "of another day"
+    assert partitions.make(connection, DAY, most_moved=3)
+    assert held(connection, "heartbeats_on_20400229") == 3
+
+
 def test_a_day_is_made_once(connection: Connection) -> None:
     for _ in range(2):
         partitions.make(connection, DAY)
