@@ -13,6 +13,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from heartbeat_central.ingest.joined_writes import JoiningProtocol
 from heartbeat_central.ingest.responses import AsgiApp
 
 DRAIN = 5
@@ -91,6 +92,7 @@ def run(
         app,
         host=host,
         port=port,
+        http=JoiningProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
