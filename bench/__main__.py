@@ -11,6 +11,7 @@ from bench.running import Bench, running_postgres
 TOPICS = [
     "recording",
     "growth",
+    "write_lock",
     "processes",
     "noticing",
     "telling",

@@ -17,7 +17,7 @@ from tests.support.postgres import Server
 from tests.support.service import Service
 
 MEGABYTE = 1024 * 1024
-SMALL, LARGE = 24 * MEGABYTE, 500 * MEGABYTE
+SMALL, LARGE = 48 * MEGABYTE, 500 * MEGABYTE
 """Of disks: enough for what a short and a long run store; a ballast fills the rest."""
 
 Fill = Callable[[Service], None]

@@ -135,20 +135,26 @@ def restore(
     former: SecretBox | None = None,
     replace: bool = False,
 ) -> Contents:
-    """Restore a backup as the command does."""
+    """Restore a backup as the command does, which has a SQLite file to itself."""
     stream = io.BytesIO(backup)
     contents = inspect_backup(
         stream, [box] if former is None else [box, former], on_progress=lambda _: None
     )
-    restore_backup(
-        database,
-        stream,
-        contents,
-        box=box,
-        former=former,
-        replace=replace,
-        on_progress=lambda _: None,
-    )
+    url = database.engine.url.render_as_string(hide_password=False)
+    database.close()
+    alone = open_database(url, alone=True)
+    try:
+        restore_backup(
+            alone,
+            stream,
+            contents,
+            box=box,
+            former=former,
+            replace=replace,
+            on_progress=lambda _: None,
+        )
+    finally:
+        alone.close()
     return contents
 
 

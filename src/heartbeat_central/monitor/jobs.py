@@ -27,6 +27,7 @@ from heartbeat_central.services.tell_dead_letters import tell_dead_letters
 from heartbeat_central.services.tell_problems import tell_problems
 from heartbeat_central.services.tell_storms import next_storm_digest, tell_storms
 from heartbeat_central.storage.engine import Database
+from heartbeat_central.storage.log_sqlite import move_log
 
 LOOK: Mapping[str, float] = {"sqlite": 1.0, "postgresql": 0.5}
 """Seconds between two looks for what other processes have changed. On PostgreSQL those may be the ones
@@ -35,6 +36,8 @@ FOLLOW_UP = 5.0
 """Seconds between two looks for what is still to be done about blind windows."""
 UNPROVEN = timedelta(milliseconds=100)
 """Until the next look at what is due while nothing proves that heartbeats could be received."""
+MOVE_LOG = 2.0
+"""Seconds between two looks whether SQLite's log is long, for when the last one could not move it."""
 HOUSEKEEPING = timedelta(hours=1)
 REST: Mapping[str, float] = {"sqlite": 3.0, "postgresql": 0.0}
 """How many times as long as a step of rolling up took the next one waits. On SQLite it shares the process,
@@ -87,7 +90,7 @@ class Monitor:
         most = BATCH[database.dialect]
         self._sweep = StepSize(first=most // 2, least=SMALLEST_SWEEP, most=most)
         self._scheduler = BackgroundScheduler(
-            timezone="UTC", executors={"default": ThreadPoolExecutor(5)}
+            timezone="UTC", executors={"default": ThreadPoolExecutor(6)}
         )
         longest = min(LOOK[database.dialect], check_interval)
         self._notice = PacedJob(
@@ -164,6 +167,17 @@ class Monitor:
             self._rolling_up,
             self._housekeeping,
         )
+        if database.dialect == "sqlite":
+            moving_log = PacedJob(
+                self._scheduler,
+                "log",
+                self._move_log,
+                longest=MOVE_LOG,
+                clock=clock,
+                report=report,
+            )
+            database.log.when_long(moving_log.ring)
+            self._jobs += (moving_log,)
         if watchdog is not None:
             self._watchdog = watchdog
             self._jobs += (
@@ -273,6 +287,9 @@ class Monitor:
         if looked.found:
             self._notice.ring()
         return looked.next_at
+
+    def _move_log(self) -> None:
+        move_log(self._database)
 
     def _roll_up(self) -> datetime:
         return self._history.step(now=self._clock())

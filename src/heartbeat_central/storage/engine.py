@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from heartbeat_central.domain.errors import Conflict, Invalid, StorageUnavailable
 from heartbeat_central.storage import engine_postgresql, engine_sqlite
-from heartbeat_central.storage.engine_sqlite import DatabaseFile, Identity
+from heartbeat_central.storage.engine_sqlite import DatabaseFile, Identity, LogLength
 from heartbeat_central.storage.turns import Turns
 
 __all__ = ["Connection", "Database", "open_database"]
@@ -51,6 +51,8 @@ class Database:
         self._turns = Turns() if self.dialect == "sqlite" else None
         self._file = DatabaseFile(engine.url.database or "") if self.dialect == "sqlite" else None
         self._opened: Identity | None = None
+        self.log = LogLength()
+        """Of SQLite's; PostgreSQL looks after its own."""
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -77,6 +79,7 @@ class Database:
             self.engine.connect() as raw,
             raw.execution_options(heartbeat_central_write=True) as connection,
             connection.begin(),
+            self._counted(connection),
         ):
             yield connection
 
@@ -135,7 +138,11 @@ class Database:
         """
         self._look_for_file()
         with self._turn(hurried=hurried):
-            yield self._opened
+            try:
+                yield self._opened
+            except StorageUnavailable:
+                self.log.may_fill_the_disk()
+                raise
 
     def own_connection(self) -> Any:
         """Return a driver's connection, set up like all others, that the caller closes.
@@ -147,6 +154,21 @@ class Database:
         connection = pooled.driver_connection
         pooled.detach()
         return connection
+
+    @contextmanager
+    def _counted(self, connection: Connection) -> Iterator[None]:
+        """Note how much is written on this connection."""
+        if self._turns is None:
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        before = driver.total_changes
+        try:
+            yield
+        except (DBAPIError, StorageUnavailable):
+            self.log.may_fill_the_disk()
+            raise
+        self.log.add(driver.total_changes - before)
 
     def _turn(self, *, hurried: bool) -> AbstractContextManager[None]:
         return nullcontext() if self._turns is None else self._turns.turn(hurried=hurried)

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,14 @@ BUSY_TIMEOUT = 5.0
 """Seconds that SQLite waits for another process's write."""
 ALONE_TIMEOUT = 1.0
 """Seconds to wait for a SQLite file of one's own: a service that has it open won't let go of it."""
+PAGE = 4096
+"""Bytes."""
+LONG_LOG = 2_000
+"""Pages that are written before the log is moved into the file. A longer one makes recording no faster."""
+LONGEST_LOG = 8_000
+"""Pages after which a commit moves it itself, should nobody else have done it."""
+KEPT_LOG = LONGEST_LOG * PAGE
+"""Bytes that its file keeps when it begins anew; a reader that takes long may have made it larger."""
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -46,6 +54,42 @@ class DatabaseFile:
         return found.st_dev, found.st_ino
 
 
+class LogLength:
+    """About how much this process has written to the log since it was last moved into the file.
+
+    Counted by whoever holds the turn to write.
+    """
+
+    def __init__(self) -> None:
+        self._pages = 0
+        self._when_long: Callable[[], None] = _nobody
+
+    @property
+    def is_long(self) -> bool:
+        return self._pages >= LONG_LOG
+
+    def when_long(self, call: Callable[[], None]) -> None:
+        """Have `call` called, by the thread that writes, when the log has become long."""
+        self._when_long = call
+
+    def add(self, pages: int) -> None:
+        """Note that so many pages were written, a page for a row, say."""
+        before = self._pages
+        self._pages += pages
+        # Called again when it is twice as long: a reader may have kept it from being moved.
+        if self._pages // LONG_LOG != before // LONG_LOG:
+            self._when_long()
+
+    def may_fill_the_disk(self) -> None:
+        """Have it moved, however long it is: what is in the file already takes room here, too."""
+        if not self.is_long:
+            self._pages = LONG_LOG
+            self._when_long()
+
+    def begins_anew(self) -> None:
+        self._pages = 0
+
+
 def make_engine(url: URL, *, alone: bool) -> Engine:
     """Return an engine whose commits are on disk when they return; `alone`: see open_database."""
     patience = ALONE_TIMEOUT if alone else BUSY_TIMEOUT
@@ -72,9 +116,11 @@ def make_engine(url: URL, *, alone: bool) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
+        cursor.execute(f"PRAGMA journal_size_limit={KEPT_LOG}")
+        cursor.close()
         # SQLite's own knows ASCII only, and people search for names in any case.
         connection.create_function("lower", 1, _lower, deterministic=True)
-        cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -128,3 +174,7 @@ def _switch_to_wal(cursor: sqlite3.Cursor, patience: float) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _nobody() -> None:
+    """Stand for who moves the log: SQLite itself does when it is very long."""

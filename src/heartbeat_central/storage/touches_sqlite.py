@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from heartbeat_central.storage.engine import Database
-from heartbeat_central.storage.engine_sqlite import Identity, translated
+from heartbeat_central.storage.engine_sqlite import PAGE, Identity, translated
 from heartbeat_central.storage.touches import Touches
 
 CACHED_KIB = 16 * 1024
@@ -84,6 +84,7 @@ class SqliteTouchStore:
         try:
             with self._database.turn(hurried=True) as file, self._connected(file) as connection:
                 connection.execute(_store(size), values)
+                self._database.log.add(_pages(touches))
         except sqlite3.IntegrityError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_TRIGGER:
                 raise
@@ -131,6 +132,12 @@ def _size(rows: int) -> int:
     while size < rows:
         size *= 2
     return size
+
+
+def _pages(touches: Touches) -> int:
+    """Return about how many pages change: one of the index and one of the states for each, and the bodies."""
+    bodies = sum(len(one.body) for _, one in touches.signals if one.body)
+    return 2 * len(touches.signals) + bodies // PAGE
 
 
 @lru_cache
