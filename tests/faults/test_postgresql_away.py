@@ -14,6 +14,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.scene import scene
 from tests.support.missing import missing
 from tests.support.postgres import PostgresMissing, Server
+from tests.support.service import wait_until
 
 MOST_CONNECTIONS = 30
 
@@ -123,10 +124,13 @@ def test_while_it_is_away_there_are_503s_and_nothing_else(
             for fault in faults:
                 with contextmanager(fault)(server, proxy):
                     load.wait_for_failure()
+                    if fault is crash:
+                        assert "database" in world.service.failing()
                     pass_time(seconds)
                 took = load.wait_for(1)
                 recovered[fault.__name__] = max(took, recovered.get(fault.__name__, 0))
             world.wait_until_told()
+            wait_until(lambda: not world.service.failing(), "/health to name nothing any more")
             # Once it has ended, connections are refused.
             assert load.statuses() == {200, 503}
             assert world.service.stop() == 0

@@ -1,10 +1,12 @@
-"""A real service falls silent towards its watchdog when a part of it is broken, and /health names it."""
+"""A real service falls silent towards its watchdog when a part fails, hangs or dies; /health names it."""
 
 import json
+import signal
 from collections.abc import Iterator
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -25,54 +27,69 @@ def receiver() -> Iterator[HttpReceiver]:
         yield listening
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'served.db'}"
-    return str(request.getfixturevalue("postgres_url"))
+@contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """Let whatever needs the table hang."""
+    with psycopg.connect(url) as connection:
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
-def failing(service: Service) -> set[str]:
-    """Return the parts that /health names, and check that its status fits."""
-    status, body = service.request("GET", "/health")
-    found = {
-        name
-        for name, part in json.loads(body).items()
-        if name != "status" and part["status"] == "failing"
-    }
-    assert status == (503 if found else 200)
-    return found
-
-
-def names(service: Service, part: str) -> bool:
-    return part in failing(service)
-
-
-def rename(url: str, table: str, to: str) -> None:
+@contextmanager
+def gone(url: str, table: str) -> Iterator[None]:
+    """Let whatever needs the table fail."""
     database = open_database(url)
-    with database.write() as connection:
-        connection.execute(text(f"ALTER TABLE {table} RENAME TO {to}"))
+    for before, after in ((table, "gone"), ("gone", table)):
+        with database.write() as connection:
+            connection.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+        if after == "gone":
+            yield
     database.close()
 
 
-def test_it_is_called_only_while_every_part_works(
-    url: str, tmp_path: Path, receiver: HttpReceiver
+def test_it_is_called_only_while_no_part_hangs(
+    postgres_url: str, tmp_path: Path, receiver: HttpReceiver
 ) -> None:
     # Each part needs a table that the others don't: without it that part alone stands still.
     needed = {"ingest": "nodes", "detector": "application_states", "outbox": "deliveries"}
-    with Impatient(tmp_path, DATABASE_URL=url, WATCHDOG_URL=f"{receiver.url}/hook") as service:
+    settings = {"DATABASE_URL": postgres_url, "WATCHDOG_URL": f"{receiver.url}/hook"}
+    with Impatient(tmp_path, **settings) as service:
         for part, table in needed.items():
             wait_until(lambda: receiver.requests, "the watchdog to be called")
-            rename(url, table, "gone")
-            wait_until(partial(names, service, part), f"/health to name {part}")
-            assert failing(service) == {part}
-            # One call may have been under way.
-            heard = len(receiver.requests)
-            wait_until(lambda: "watchdog_not_called" in service.log(), "the log to tell")
-            assert len(receiver.requests) <= heard + 1
-            rename(url, "gone", table)
-            wait_until(lambda: not failing(service), f"{part} to work again")
+            with locked(postgres_url, table):
+                check_that_it_is_told(service, receiver, {part})
+            wait_until(lambda: not service.failing(), f"{part} to work again")
             receiver.requests.clear()
+
+
+def test_nor_while_one_fails_or_has_died(tmp_path: Path, receiver: HttpReceiver) -> None:
+    url = f"sqlite:///{tmp_path / 'served.db'}"
+    settings = {"DATABASE_URL": url, "WATCHDOG_URL": f"{receiver.url}/hook"}
+    with Impatient(tmp_path, **settings) as service:
+        application = service.api("POST", "/applications", {"name": "A", "expected_interval": 60})
+        # A thread that stores heartbeats is replaced when it dies.
+        service.signal(signal.SIGUSR1)
+        wait_until(lambda: "writer_died" in service.log(), "the writer to die")
+        assert service.beat(application)["status"] == "ok"
+        wait_until(lambda: not service.failing(), "the next writer to be known as well")
+        with gone(url, "nodes"):
+            check_that_it_is_told(service, receiver, {"ingest"})
+        wait_until(lambda: not service.failing(), "ingest to work again")
+        # The one that starts all jobs is not: whoever watches starts the service again.
+        service.signal(signal.SIGUSR2)
+        check_that_it_is_told(service, receiver, {"detector", "outbox"})
+        assert service.beat(application)["status"] == "ok"
+        service.stop()
+        service.start()
+        assert service.failing() == set()
+
+
+def check_that_it_is_told(service: Service, receiver: HttpReceiver, parts: set[str]) -> None:
+    wait_until(lambda: service.failing() == parts, f"/health to name {parts}")
+    # One call may have been under way.
+    heard = len(receiver.requests)
+    wait_until(lambda: "watchdog_not_called" in service.log(), "the log to tell")
+    assert len(receiver.requests) <= heard + 1
 
 
 def test_two_watch_each_other(tmp_path: Path, receiver: HttpReceiver) -> None:

@@ -158,6 +158,17 @@ class Service:
         answer: dict[str, Any] = json.loads(content)
         return answer
 
+    def failing(self) -> set[str]:
+        """Return the parts that /health names, its status being as it must be."""
+        status, body = self.request("GET", "/health")
+        found = {
+            name
+            for name, part in json.loads(body).items()
+            if name != "status" and part["status"] == "failing"
+        }
+        assert status == (503 if found else 200)
+        return found
+
     def request(
         self,
         method: str,

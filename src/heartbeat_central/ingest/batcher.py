@@ -65,7 +65,7 @@ class Batcher:
         self._unlogged = 0
         self._logged_at = -_BETWEEN_LINES
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._writer = threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
+        self._writer = self._new_writer()
 
     @property
     def is_stuck(self) -> bool:
@@ -78,6 +78,9 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._writer.start()
         self._loop.call_later(_LOOK, self._look)
+
+    def _new_writer(self) -> threading.Thread:
+        return threading.Thread(target=self._write, name="heartbeat-writer", daemon=True)
 
     async def submit(self, signal: Signal) -> Outcome:
         """Return the signal's outcome, once it is committed.
@@ -117,7 +120,12 @@ class Batcher:
     def _write(self) -> None:
         while batch := self._next_batch():
             self._committing = time.monotonic(), batch
-            self._store(batch)
+            try:
+                self._store(batch)
+            except Exception:
+                # In what is done beside storing. Whoever waits for the next batch must not wait for ever.
+                log.exception("writer_failed", count=len(batch))
+                self._tell(_refuse, batch, "something failed here")
             self._committing = None
 
     def _next_batch(self) -> list[Waiting]:
@@ -144,6 +152,8 @@ class Batcher:
         """
         assert self._loop is not None
         self._loop.call_later(_LOOK, self._look)
+        if not self._writer.is_alive() and not self._stopping:
+            self._revive()
         committing = self._committing
         if committing is None:
             return
@@ -170,6 +180,17 @@ class Batcher:
             # What the writer is at is counted when that ends.
             self._refused(len(waiting) - uncertain)
             _refuse(waiting, _NO_ANSWER)
+
+    def _revive(self) -> None:
+        """Go on with another writer; nothing of ours ends one, but nobody foresees everything."""
+        committing, self._committing = self._committing, None
+        lost = [] if committing is None else committing[1]
+        log.error("writer_died", refused=len(lost))
+        if lost:
+            self._refused(len(lost))
+            _refuse(lost, "something failed here")
+        self._writer = self._new_writer()
+        self._writer.start()
 
     def _store(self, batch: list[Waiting]) -> None:
         begun = time.perf_counter()

@@ -30,6 +30,8 @@ BEHIND = timedelta(seconds=1.5)
 """Having stood still for longer, the process reads first what waits in its sockets."""
 CATCHING_UP = 0.1
 """Seconds for that."""
+LONGEST_BEAT = 5.0
+"""Seconds until one that nobody answers counts as lost; the next ones wait for it."""
 PATIENCE = 2.0
 """Seconds that the detector waits for proof. Without, it looks again a second later."""
 
@@ -162,8 +164,11 @@ class SelfBeats:
                 await asyncio.sleep(CATCHING_UP)
             problem = None
             try:
-                if await self._submit(signal) is not Outcome.PROOF:
+                if await asyncio.wait_for(self._submit(signal), LONGEST_BEAT) is not Outcome.PROOF:
                     problem = "a self-beat could not be stored"
+            except TimeoutError:
+                # The batcher answers within two seconds, whatever the database does.
+                problem = "nobody answers for a self-beat"
             except StorageUnavailable as error:
                 problem = str(error)
             self._under_way = None

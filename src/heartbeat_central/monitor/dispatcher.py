@@ -74,6 +74,8 @@ class Dispatcher:
         """With when each began, by the monotonic clock."""
         self._leased: dict[int, tuple[Claimed, datetime]] = {}
         """What is being sent or waits to be recorded, and when its lease was last renewed."""
+        self._unstarted_since: datetime | None = None
+        """Since when no sender could be started."""
         self._stopping = False
         self._stop_by = 0.0
 
@@ -108,7 +110,13 @@ class Dispatcher:
     def _next(self, bulkheads: Bulkheads, now: datetime) -> datetime | None:
         """Return when the next delivery that may start is due, and tell if that should have been."""
         due_at = next_delivery(self._sender.database, bulkheads, now=now)
-        self._on_waiting(due_at if due_at is not None and due_at < now else None)
+        since = due_at if due_at is not None and due_at < now else None
+        if due_at is None:
+            self._unstarted_since = None
+        elif self._unstarted_since is not None:
+            # Its lease makes it look as if a sender had it.
+            since = min(since or now, self._unstarted_since)
+        self._on_waiting(since)
         return due_at
 
     def begin_to_stop(self) -> None:
@@ -173,7 +181,9 @@ class Dispatcher:
         )
         try:
             thread.start()
+            self._unstarted_since = None
         except RuntimeError:
+            self._unstarted_since = self._unstarted_since or self._clock()
             # The system has no more threads. The lease runs out, and it is sent then.
             log.exception("sender_not_started", delivery=str(one.uuid))
             self._forget([one.id])

@@ -32,6 +32,8 @@ class Store:
         self.open.set()
         self.entered = threading.Event()
         self.error: Exception | None = None
+        self.fatal: BaseException | None = None
+        """Ends the thread."""
         self.again = threading.Event()
         """Holds back batches after the first one."""
         self.again.set()
@@ -44,6 +46,8 @@ class Store:
         self.open.wait(10)
         if self.batches:
             self.again.wait(10)
+        if self.fatal is not None:
+            raise self.fatal
         if self.error is not None:
             raise self.error
         self.batches.append(signals)
@@ -257,6 +261,33 @@ async def test_who_waited_behind_a_slow_batch_does_not_wait_for_another(
         await early
     store.again.set()
     assert await late is Outcome.STORED
+    await batcher.stop()
+
+
+async def test_what_fails_beside_storing_costs_no_later_heartbeat_anything() -> None:
+    store = Store()
+    store.wake = True
+    batcher = Batcher(
+        store,
+        on_wake=lambda: 1 // 0,
+        on_refused=lambda: None,
+        metrics=Metrics(),
+    )
+    batcher.start()
+    for _ in range(2):
+        assert await asyncio.wait_for(batcher.submit(signal()), 10) is Outcome.STORED
+    await batcher.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_writer_that_dies_is_replaced_and_what_it_was_at_is_refused() -> None:
+    store = Store()
+    batcher = await running(store)
+    store.fatal = SystemExit()
+    with pytest.raises(StorageUnavailable, match="something failed"):
+        await asyncio.wait_for(batcher.submit(signal()), 10)
+    store.fatal = None
+    assert await asyncio.wait_for(batcher.submit(signal()), 10) is Outcome.STORED
     await batcher.stop()
 
 

@@ -1,12 +1,13 @@
 """Senders work in parallel, and a receiver that hangs delays nobody else."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.metrics import Metrics
@@ -212,6 +213,27 @@ def test_tells_since_when_what_is_due_waits_for_a_sender(
         monkeypatch.undo()
         running.until(lambda: receiver.requests)
         assert running.waited[-1] is None
+
+
+def test_tells_since_when_no_sender_can_be_started(world: World, running: Running) -> None:
+    with HttpReceiver() as receiver:
+        application = world.application(channels=[world.webhook(receiver.url)])
+        world.beat(application, 0, SignalKind.FAIL)
+        # More than there is of any machine's memory: the system has no thread to give.
+        usual = threading.stack_size(1 << 46)
+        try:
+            running.dispatcher.dispatch()
+            first = running.waited[-1]
+            running.dispatcher.dispatch()
+        finally:
+            threading.stack_size(usual)
+        assert first is not None
+        assert running.waited[-1] == first
+        with world.database.write() as connection:
+            # In ten seconds the lease is over.
+            connection.execute(update(tables.deliveries).values(due_at=at(0), leased_until=at(0)))
+        running.until(lambda: receiver.requests)
+        running.until(lambda: running.waited[-1] is None)
 
 
 def test_the_backlog_of_a_receiver_that_hangs_waits_for_no_sender(
