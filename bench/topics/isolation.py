@@ -12,7 +12,6 @@ from bench.receivers import Receivers
 from bench.report import Budget, Table, Topic
 from bench.running import DIALECTS, Bench, Server, service
 from bench.scale import ALERTS, APPLICATIONS
-from bench.watching import IncidentWatch
 from heartbeat_central.storage.engine import Database
 
 CONNECTIONS = 64
@@ -136,17 +135,15 @@ def _alerts(database: Database, there: Receivers, first: int) -> Iterator[None]:
     there.arrivals()
     urls = [f"{there.urls[number % RECEIVERS]}/{number}" for number in range(ALERTS)]
     beat = data.now()
-    with IncidentWatch(database) as watch:
-        data.add_applications(
-            database, project, ALERTS, first=first, interval=INTERVAL, last_heartbeat=beat
-        )
-        data.add_webhooks(database, project, urls, applications=ALERTS, first=first)
-        due = beat + timedelta(seconds=INTERVAL)
-        # The load begins just before the deadline.
-        receivers.sleep_until(due - timedelta(seconds=0.5))
-        yield
-        watch.wait(ALERTS, seconds=PATIENCE)
-        there.wait_for(ALERTS, seconds=PATIENCE)
+    data.add_applications(
+        database, project, ALERTS, first=first, interval=INTERVAL, last_heartbeat=beat
+    )
+    data.add_webhooks(database, project, urls, applications=ALERTS, first=first)
+    due = beat + timedelta(seconds=INTERVAL)
+    # The load begins just before the deadline.
+    receivers.sleep_until(due - timedelta(seconds=0.5))
+    yield
+    there.wait_for(ALERTS, seconds=PATIENCE)
 
 
 def _table(split: Split, words: str, heaviest: tuple[str, str]) -> Table:

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from heartbeat_central.alerts.connections import PlainConnection
 from heartbeat_central.alerts.http import READ_CAP, HttpClient, HttpRequest
-from heartbeat_central.alerts.sockets import tls_context
+from heartbeat_central.alerts.sockets import Deadline, TimedSocket, tls_context
+from heartbeat_central.alerts.urls import Origin
 from heartbeat_central.domain.errors import PermanentFailure, TemporaryFailure
 from tests.support.receivers import http
 from tests.support.receivers.certificates import Certificates
@@ -37,6 +39,24 @@ def test_sends_the_request_and_returns_the_response(
     assert (request.method, request.target, request.body) == ("POST", "/hook?a=b%20c", b"hello")
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert request.headers["user-agent"].startswith("Heartbeat-Central/")
+
+
+@pytest.mark.parametrize("body", [None, b"one", b"x" * 100_000])
+def test_head_and_body_are_one_write(body: bytes | None) -> None:
+    writes: list[bytes] = []
+
+    class Watched(TimedSocket):
+        def sendall(self, data: bytes) -> None:  # type: ignore[override]
+            writes.append(data)
+
+    ours, theirs = socket.socketpair()
+    connection = PlainConnection(Origin("http", "hooks.example", 80), [], Deadline(10))
+    with theirs, Watched(fileno=ours.detach()) as connection.sock:
+        connection.request("POST", "/hook", body=body, headers={"X-Number": "1"})
+    (whole,) = writes
+    head, _, written = whole.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /hook HTTP/1.1\r\n")
+    assert written == (body or b"")
 
 
 def test_keeps_the_connection_for_the_next_request(

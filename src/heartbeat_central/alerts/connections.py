@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -12,7 +13,35 @@ from heartbeat_central.alerts.sockets import Deadline, TimedSocket, TimedTlsSock
 from heartbeat_central.alerts.urls import Origin
 
 
-class PlainConnection(HTTPConnection):
+class _OneWrite(HTTPConnection):
+    """Writes a request at once, where urllib3 writes its head and then its body.
+
+    Each write lets go of Python's lock twice. In a burst of alerts a hundred threads want it, and so do
+    the heartbeats.
+    """
+
+    _held: list[bytes] | None = None
+    """What there is of the request that is being put together."""
+
+    def send(self, data: Any) -> None:
+        """Write, or hold back until the request is complete."""
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held.append(data)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request; its body must be bytes."""
+        self._held = []
+        try:
+            super().request(*args, **kwargs)
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+
+class PlainConnection(_OneWrite):
     """Connects to the given addresses, and to nothing that the host name may say by then."""
 
     def __init__(self, origin: Origin, addresses: Sequence[str], deadline: Deadline) -> None:
@@ -29,7 +58,7 @@ class PlainConnection(HTTPConnection):
         self.sock.deadline = deadline
 
 
-class TlsConnection(HTTPSConnection):
+class TlsConnection(_OneWrite, HTTPSConnection):
     """The same under TLS; the certificate is checked against the host name of the URL."""
 
     def __init__(

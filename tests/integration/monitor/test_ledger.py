@@ -149,3 +149,20 @@ def test_one_that_cannot_be_stored_costs_the_others_nothing(world: World, ledger
     ledger.stop()
     assert statuses(world)[1] == "delivered"
     assert "fine" in attempts(world)
+
+
+def test_what_follows_an_outcome_gathers_and_is_recorded_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GATHER", 600.0)
+    batches: list[int] = []
+    ledger = Ledger(world.database, on_left=lambda ids: batches.append(len(ids)))
+    first, *others = claimed(world, 20)
+    ledger.add(delivered(first))
+    assert wait_until(lambda: batches == [1], "the first outcome")
+    for one in others:
+        ledger.add(delivered(one))
+    # A service that stops waits for nothing.
+    ledger.stop()
+    assert wait_until(lambda: batches == [1, 19], "the others")
+    assert statuses(world) == ["delivered"] * 20
