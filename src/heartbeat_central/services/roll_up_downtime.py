@@ -11,7 +11,7 @@ from heartbeat_central.storage.rollups import Key
 
 MOST_OUTAGES = 200
 """Outages a step."""
-MOST_HOURS: Mapping[str, int] = {"sqlite": 500, "postgresql": 10_000}
+MOST_HOURS: Mapping[str, int] = {"sqlite": 100, "postgresql": 10_000}
 """Hours a step: on SQLite heartbeats wait for it. A long outage may take several steps."""
 
 _NONE = timedelta(0)

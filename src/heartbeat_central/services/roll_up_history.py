@@ -24,8 +24,11 @@ from heartbeat_central.storage.engine import Connection, Database
 from heartbeat_central.storage.roll_up_progress import NO_KEY, Drawn, Progress
 from heartbeat_central.storage.rollups import Key
 
-READ_SECONDS = 1.0
-"""How long a step may count, which holds up nobody."""
+READ_SECONDS: Mapping[str, float] = {"sqlite": 0.3, "postgresql": 1.0}
+"""How long a step may count, which holds up nobody. What a reader on SQLite sees, though, keeps the log from
+beginning anew."""
+FIRST_READ: Mapping[str, int] = {"sqlite": 10_000, "postgresql": 100_000}
+"""Heartbeats of the first step; steps grow from here to what can be counted in the time."""
 WRITE_SECONDS: Mapping[str, float] = {"sqlite": 0.02, "postgresql": 1.0}
 """How long a step may write. On SQLite heartbeats wait for it; on PostgreSQL nobody does."""
 MOST_HOURS = 50_000
@@ -74,7 +77,8 @@ class RollUp:
     ) -> None:
         self._database = database
         self._timer = timer
-        self._reading = StepSize(first=min(100_000, most), least=min(100, most), most=most)
+        first = min(FIRST_READ[database.dialect], most)
+        self._reading = StepSize(first=first, least=min(100, most), most=most)
         """In heartbeats."""
         self._writing = StepSize(first=min(200, most), least=min(10, most), most=most)
         """In hours of applications."""
@@ -121,7 +125,8 @@ class RollUp:
             # More applications sent these than the last ones: take on fewer heartbeats.
             self._reading.took(2.0, of=1.0, rows=heartbeats)
             return None
-        self._reading.took(took, of=READ_SECONDS, rows=heartbeats)
+        allowed = READ_SECONDS[self._database.dialect]
+        self._reading.took(took, of=allowed, rows=heartbeats)
         return _Batch(stored, to, list(left.items()))
 
     def _store(self, reading: Connection, batch: _Batch) -> _Batch | None:

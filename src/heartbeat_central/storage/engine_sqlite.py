@@ -116,6 +116,8 @@ def make_engine(url: URL, *, alone: bool) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
+        # Some builds overwrite whatever is deleted: pruning would write the pages that it frees.
+        cursor.execute("PRAGMA secure_delete=FAST")
         cursor.execute(f"PRAGMA wal_autocheckpoint={LONGEST_LOG}")
         cursor.execute(f"PRAGMA journal_size_limit={KEPT_LOG}")
         cursor.close()

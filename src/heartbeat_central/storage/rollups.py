@@ -1,20 +1,23 @@
 """Hourly and daily rollups of the history: a row for each application and span that has something."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Connection,
     Row,
+    Subquery,
     Table,
     and_,
     bindparam,
-    column,
+    func,
+    literal,
     select,
-    values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -33,6 +36,7 @@ _Item = TypeVar("_Item")
 _CHUNK = 1_000
 """Values that one statement lists."""
 _TABLES: Mapping[Span, Table] = {Span.HOUR: hourly_rollups, Span.DAY: daily_rollups}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SPANS_OF_TIME = ("longest_gap", "run_time", "longest_run")
 _FROM_HEARTBEATS = (
@@ -43,24 +47,41 @@ _FROM_HEARTBEATS = (
 
 def load(connection: Connection, span: Span, keys: Collection[Key]) -> dict[Key, Rollup]:
     """Return the stored rollups with these keys."""
+    if not keys:
+        return {}
     table = _TABLES[span]
-    found: dict[Key, Rollup] = {}
-    for chunk in _chunks(keys):
-        wanted = (
-            values(column("application_id", BigInteger), column("starts_at", Moment), name="wanted")
-            .data(chunk)
-            .cte("wanted")
+    wanted = _given(connection, keys)
+    query = select(table).join(
+        wanted,
+        and_(
+            table.c.application_id == wanted.c.application_id,
+            table.c.starts_at == wanted.c.starts_at,
+        ),
+    )
+    return {
+        (row.application_id, row.starts_at): to_rollup(row) for row in connection.execute(query)
+    }
+
+
+def _given(connection: Connection, keys: Collection[Key]) -> Subquery:
+    """Return keys as a table of one or two parameters: the statement is the same for any number of them."""
+    if connection.dialect.name == "sqlite":
+        # As numbers, the way they are stored.
+        pairs = [(one, (hour - _EPOCH) // _MICROSECOND) for one, hour in keys]
+        given = func.json_each(json.dumps(pairs)).table_valued("value")
+        return select(
+            func.json_extract(given.c.value, "$[0]", type_=BigInteger).label("application_id"),
+            func.json_extract(given.c.value, "$[1]", type_=Moment).label("starts_at"),
+        ).subquery("wanted")
+    given = (
+        func.unnest(
+            literal([one for one, _ in keys], ARRAY(BigInteger)),
+            literal([hour for _, hour in keys], ARRAY(Moment)),
         )
-        query = select(table).join(
-            wanted,
-            and_(
-                table.c.application_id == wanted.c.application_id,
-                table.c.starts_at == wanted.c.starts_at,
-            ),
-        )
-        for row in connection.execute(query):
-            found[row.application_id, row.starts_at] = to_rollup(row)
-    return found
+        .table_valued("application_id", "starts_at")
+        .render_derived()
+    )
+    return select(given.c.application_id, given.c.starts_at).subquery("wanted")
 
 
 def between(
