@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event, text
@@ -138,11 +138,23 @@ class Database:
         """
         self._look_for_file()
         with self._turn(hurried=hurried):
-            try:
-                yield self._opened
-            except StorageUnavailable:
-                self.log.may_fill_the_disk()
-                raise
+            yield self._opened
+
+    @contextmanager
+    def driver_connection(self) -> Iterator[Any]:
+        """Lend a connection of the driver itself, in no transaction.
+
+        Raises StorageUnavailable when there is none to be had; the driver's own errors pass.
+        """
+        with _translated():
+            pooled = self.engine.raw_connection()
+        try:
+            yield pooled.driver_connection
+        except BaseException as error:
+            pooled.invalidate(error)
+            raise
+        finally:
+            pooled.close()
 
     def own_connection(self) -> Any:
         """Return a driver's connection, set up like all others, that the caller closes.
@@ -163,15 +175,20 @@ class Database:
             return
         driver: Any = connection.connection.driver_connection
         before = driver.total_changes
-        try:
-            yield
-        except (DBAPIError, StorageUnavailable):
-            self.log.may_fill_the_disk()
-            raise
+        yield
         self.log.add(driver.total_changes - before)
 
-    def _turn(self, *, hurried: bool) -> AbstractContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.turn(hurried=hurried)
+    @contextmanager
+    def _turn(self, *, hurried: bool) -> Iterator[None]:
+        if self._turns is None:
+            yield
+            return
+        with self._turns.turn(hurried=hurried):
+            try:
+                yield
+            except (OperationalError, StorageUnavailable):
+                self.log.may_fill_the_disk()
+                raise
 
     def _look_for_file(self) -> None:
         """Raise StorageUnavailable when SQLite's file was there and is not any more."""

@@ -6,7 +6,6 @@ long, under the one lock that recording needs.
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 
 from heartbeat_central.storage.engine import Database
 from heartbeat_central.storage.engine_sqlite import translated
@@ -30,7 +29,7 @@ def move_log(database: Database, *, checkpoint: "Checkpoint | None" = None) -> b
     if not database.log.is_long:
         return False
     move = checkpoint or _checkpoint
-    with translated(), closing(database.own_connection()) as connection:
+    with translated(), database.driver_connection() as connection:
         before = 0
         for _ in range(MOST_ROUNDS):
             logged, moved = move(connection)
