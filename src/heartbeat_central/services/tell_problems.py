@@ -1,6 +1,7 @@
 """An application that can't be watched would fail unheard: its channels are told, many in one digest."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -8,7 +9,7 @@ import structlog
 from heartbeat_central.domain import unwatched
 from heartbeat_central.domain.alert import Alert, AlertKind
 from heartbeat_central.domain.digest import ListedApplication
-from heartbeat_central.domain.state import Status
+from heartbeat_central.domain.state import Shown
 from heartbeat_central.services.listed import listed
 from heartbeat_central.storage import applications, outbox, problems, states
 from heartbeat_central.storage.engine import Connection, Database
@@ -41,22 +42,27 @@ def tell_problems(database: Database, *, now: datetime, base_url: str) -> int:
 
 
 def _tell(database: Database, project_id: int, now: datetime, base_url: str) -> int:
+    with database.read() as connection:
+        # Beforehand: heartbeats on SQLite would wait while thousands are listed.
+        found = problems.untold(connection, project_id, most=MOST)
+        known = _listed(connection, [one.id for one in found], now, base_url)
     with database.write() as connection:
         # The applications first, as all do who change a project because of them.
-        untold = problems.lock_untold(connection, project_id, most=MOST)
-        hot = states.load_many(connection, [one.id for one in untold])
+        untold = problems.untold(connection, project_id, most=MOST, lock=True)
         bad: list[int] = []
         others: list[int] = []
-        told: list[int] = []
+        told: list[ListedApplication] = []
         for one in untold:
-            if one.id not in hot or hot[one.id].status is Status.PAUSED:
+            if one.id not in known:
+                continue
+            if known[one.id].status is Shown.PAUSED:
                 # Nobody expects that it is watched.
                 others.append(one.id)
                 continue
             (others if one.problem is None else bad).append(one.id)
             # What went before it was told, or came back before that was told, is as people know it.
             if (one.problem is None) is one.was_told:
-                told.append(one.id)
+                told.append(replace(known[one.id], problem=one.problem))
         if told and not problems.claim_project(
             connection, project_id, now=now, told_before=now - unwatched.PAUSE
         ):
@@ -71,19 +77,33 @@ def _tell(database: Database, project_id: int, now: datetime, base_url: str) -> 
     return len(added)
 
 
-def _alerts(
-    connection: Connection, project_id: int, ids: Sequence[int], now: datetime, base_url: str
-) -> Iterator[NewAlert]:
-    """Yield the digests, each channel's with the applications that are subscribed to it."""
+def _listed(
+    connection: Connection, ids: Sequence[int], now: datetime, base_url: str
+) -> dict[int, ListedApplication]:
     loaded = applications.load_many(connection, ids)
     hot = states.load_many(connection, ids)
+    return {
+        id_: listed(application, hot[id_], now=now, base_url=base_url)
+        for id_, application in loaded.items()
+        if id_ in hot
+    }
+
+
+def _alerts(
+    connection: Connection,
+    project_id: int,
+    told: Sequence[ListedApplication],
+    now: datetime,
+    base_url: str,
+) -> Iterator[NewAlert]:
+    """Yield the digests, each channel's with the applications that are subscribed to it."""
+    subscribed = outbox.subscribed_channels(connection, [one.id for one in told])
     by_channel: dict[int, list[ListedApplication]] = {}
-    for id_, channels in outbox.subscribed_channels(connection, ids).items():
-        application = listed(loaded[id_], hot[id_], now=now, base_url=base_url)
-        for channel_id in channels:
-            by_channel.setdefault(channel_id, []).append(application)
-    for channel_id, applications_ in by_channel.items():
-        for digest in unwatched.digests(applications_):
+    for one in told:
+        for channel_id in subscribed.get(one.id, ()):
+            by_channel.setdefault(channel_id, []).append(one)
+    for channel_id, those in by_channel.items():
+        for digest in unwatched.digests(those):
             alert = Alert(
                 kind=AlertKind.DIGEST,
                 digest=digest,

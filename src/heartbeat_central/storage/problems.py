@@ -103,12 +103,14 @@ def projects_to_tell(
     return list(connection.execute(query).scalars())
 
 
-def lock_untold(connection: Connection, project_id: int, *, most: int) -> list[Untold]:
-    """Return up to `most` applications of a project of which something is untold, locked.
+def untold(
+    connection: Connection, project_id: int, *, most: int, lock: bool = False
+) -> list[Untold]:
+    """Return up to `most` applications of a project of which something is untold.
 
-    Those that another transaction has in hand are left for later.
+    Locked on demand; those that another transaction has in hand are left for later then.
     """
-    rows = connection.execute(
+    query = (
         select(
             applications.c.id,
             applications.c.problem,
@@ -117,8 +119,10 @@ def lock_untold(connection: Connection, project_id: int, *, most: int) -> list[U
         .where(applications.c.project_id == project_id, _UNTOLD)
         .order_by(applications.c.id)
         .limit(most)
-        .with_for_update(key_share=True, skip_locked=True)
     )
+    if lock:
+        query = query.with_for_update(key_share=True, skip_locked=True)
+    rows = connection.execute(query)
     return [Untold(row.id, row.problem, bool(row.was_told)) for row in rows]
 
 

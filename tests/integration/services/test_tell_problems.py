@@ -252,7 +252,7 @@ def test_nodes_that_look_at_the_same_moment_tell_it_once(
     world.detect(71)
     with ExitStack() as stack:
         with world.database.write() as connection:
-            (first,) = problems.lock_untold(connection, world.project_id, most=1)
+            (first,) = problems.untold(connection, world.project_id, most=1, lock=True)
             assert problems.claim_project(
                 connection, world.project_id, now=at(76), told_before=at(16)
             )
