@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.domain.errors import Invalid, StorageUnavailable
 
+OLDEST = (3, 35)
+"""It knows `INSERT … RETURNING`. Python takes the SQLite of the system, which some have older."""
 BUSY_TIMEOUT = 5.0
 """Seconds that SQLite waits for another process's write."""
 ALONE_TIMEOUT = 1.0
@@ -90,8 +92,23 @@ class LogLength:
         self._pages = 0
 
 
+def expect_version(version: tuple[int, ...]) -> None:
+    """Raise Invalid on field DATABASE_URL when Python's SQLite is too old."""
+    if version < OLDEST:
+        found, needed = (".".join(map(str, one)) for one in (version, OLDEST))
+        raise Invalid.one(
+            "DATABASE_URL",
+            f"leads to SQLite, of which this Python brings {found} and {needed} is needed; use a Python "
+            "that brings a newer one, or a PostgreSQL database",
+        )
+
+
 def make_engine(url: URL, *, alone: bool) -> Engine:
-    """Return an engine whose commits are on disk when they return; `alone`: see open_database."""
+    """Return an engine whose commits are on disk when they return; `alone`: see open_database.
+
+    Raises Invalid on field DATABASE_URL when Python's SQLite is too old.
+    """
+    expect_version(sqlite3.sqlite_version_info)
     patience = ALONE_TIMEOUT if alone else BUSY_TIMEOUT
     engine = create_engine(
         url,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from heartbeat_central.domain.errors import StorageUnavailable
+from heartbeat_central.domain.errors import Invalid, StorageUnavailable
 from heartbeat_central.storage.engine import Database, open_database
+from heartbeat_central.storage.engine_sqlite import expect_version
 
 
 @pytest.fixture
@@ -113,3 +114,9 @@ def test_limits_of_time_hold_again_after_work_that_had_none(postgres_url: str) -
             assert connection.execute(text("SHOW statement_timeout")).scalar() == "4s"
     finally:
         database.close()
+
+
+def test_a_sqlite_that_is_too_old_is_told_with_what_to_do() -> None:
+    expect_version((3, 35, 0))
+    with pytest.raises(Invalid, match=r"brings 3\.34\.1 and 3\.35 is needed; use a Python"):
+        expect_version((3, 34, 1))
