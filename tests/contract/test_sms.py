@@ -17,7 +17,7 @@ from tests.support.sample_alerts import HOSTILE_NAMES, digest, envelope
 
 SID = "AC0123456789abcdef0123456789abcdef"
 SERVICE = "MG0123456789abcdef0123456789abcdef"
-OWN = {"account_sid": SID, "auth_token": "t0k:en", "from_number": "+15557654321"}
+OWN: dict[str, Any] = {"account_sid": SID, "auth_token": "t0k:en", "from_number": "+15557654321"}
 
 
 def send(

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.support.receivers.http import HttpReceiver
 from tests.support.receivers.smtp import SmtpReceiver
-from tests.support.service import Service, wait_until
+from tests.support.service import OwnInterpreter, Service, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,7 +37,7 @@ def service(tmp_path: Path, mailbox: SmtpReceiver) -> Iterator[Service]:
         "SMTP_PORT": str(mailbox.port),
         "SMTP_FROM": "heartbeat@example.com",
     }
-    with Service(tmp_path / "service", own_interpreter=True, **mail) as running:
+    with OwnInterpreter(tmp_path / "service", **mail) as running:
         yield running
 
 

@@ -74,12 +74,13 @@ def run() -> None:
         if connection.get_execution_options().get("heartbeat_central_write"):
             reached(getattr(_transaction, "step", ""))
 
-    jobs.detect_missed = doomed(jobs.detect_missed, commit=STEPS[0], after=STEPS[1])
-    dispatcher.claim_due = doomed(dispatcher.claim_due, commit=STEPS[2], after=STEPS[3])
-    WebhookPlugin.send = doomed(WebhookPlugin.send, before=STEPS[4], after=STEPS[5])
-    ledger.record_outcomes = doomed(
-        ledger.record_outcomes, before=STEPS[6], commit=STEPS[7], after=STEPS[8]
-    )
+    def replace(where: object, name: str, **steps: str) -> None:
+        setattr(where, name, doomed(getattr(where, name), **steps))
+
+    replace(jobs, "detect_missed", commit=STEPS[0], after=STEPS[1])
+    replace(dispatcher, "claim_due", commit=STEPS[2], after=STEPS[3])
+    replace(WebhookPlugin, "send", before=STEPS[4], after=STEPS[5])
+    replace(ledger, "record_outcomes", before=STEPS[6], commit=STEPS[7], after=STEPS[8])
     serve()
 
 

@@ -74,7 +74,12 @@ class Proxy:
 
     def reset(self) -> None:
         """End every connection with a RST; new ones are let in."""
-        self._call(lambda: [link.abort() for link in list(self._links)])
+
+        def abort_all() -> None:
+            for link in list(self._links):
+                link.abort()
+
+        self._call(abort_all)
 
     def cut(self) -> None:
         """End every connection with a FIN and refuse new ones, until `heal`."""

@@ -68,7 +68,7 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, database_url: str, **settings: str) -> Iterator[Scene]:
+def scene(folder: Path, database_url: str, **settings: Any) -> Iterator[Scene]:
     """Yield a scene of its own on that database."""
     with (
         HttpReceiver() as receiver,

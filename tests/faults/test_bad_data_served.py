@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -22,7 +23,7 @@ def receiver() -> Iterator[HttpReceiver]:
 def test_in_the_running_service(
     database: str, tmp_path: Path, request: pytest.FixtureRequest, receiver: HttpReceiver
 ) -> None:
-    settings = {}
+    settings: dict[str, Any] = {}
     url = f"sqlite:///{tmp_path / 'data' / 'heartbeat-central.db'}"
     if database == "postgresql":
         url = settings["DATABASE_URL"] = str(request.getfixturevalue("postgres_url"))

@@ -42,7 +42,8 @@ from tests.faults.conftest import Report
 from tests.faults.load import Load
 from tests.faults.scene import scene
 from tests.support import rows
-from tests.support.service import ROOT, Service, wait_until
+from tests.support.launcher import Launched
+from tests.support.service import ROOT, OwnInterpreter, Service, wait_until
 from tests.support.world import on_postgresql
 
 READ = 2.5
@@ -275,7 +276,7 @@ def test_a_node_of_the_next_version_takes_over_from_one_of_this_version(
     shared = {"SECRET_KEY": "a secret key of both nodes"}
     with scene(tmp_path, postgres_url, **shared) as world:
         old = world.service
-        new = Service(tmp_path / "new", own_interpreter=True, DATABASE_URL=postgres_url, **shared)
+        new = OwnInterpreter(tmp_path / "new", DATABASE_URL=postgres_url, **shared)
         new.program = next_version(tmp_path) / "app.py"
         database = open_database(postgres_url)
         over = threading.Event()
@@ -331,7 +332,7 @@ def test_a_node_of_this_version_restarts_on_the_tables_of_the_next(
     served_url: str, tmp_path: Path
 ) -> None:
     """So a crash in the middle of a rolling upgrade is a restart, and not the end of that node."""
-    newer = Service(tmp_path / "new", own_interpreter=True, DATABASE_URL=served_url)
+    newer = OwnInterpreter(tmp_path / "new", DATABASE_URL=served_url)
     newer.program = next_version(tmp_path) / "app.py"
     with Service(tmp_path / "old", DATABASE_URL=served_url) as old:
         application = old.api("POST", "/applications", {"name": "Backup", "expected_interval": 60})
@@ -362,7 +363,7 @@ def test_a_node_of_this_version_restarts_on_the_tables_of_the_next(
             assert "The tables are at revision 9000" in done.stderr
 
 
-def kill(process: "Popen[bytes]") -> None:
+def kill(process: "Popen[bytes] | Launched") -> None:
     """End it, should a test have failed before it did."""
     process.kill()
     process.wait(20)

@@ -104,7 +104,10 @@ def test_sigterm_ends_within_ten_seconds_whatever_hangs(
 ) -> None:
     """A receiver that never answers, a body that never ends, a page that stays open."""
     receiver.answer = hangs
-    account = {"ADMIN_EMAIL": "ops@example.org", "ADMIN_PASSWORD": "a long password of ours"}
+    account: dict[str, Any] = {
+        "ADMIN_EMAIL": "ops@example.org",
+        "ADMIN_PASSWORD": "a long password of ours",
+    }
     with Service(tmp_path / "service", DATABASE_URL=sqlite_url, **account) as service:
         application = watched(service, receiver, expected_interval=3600)
         beat = service.beat(application, "/fail")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.receivers.http import HttpReceiver, respond
-from tests.support.service import Service, wait_until
+from tests.support.service import OwnInterpreter, Service, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs/howto/write-an-alert-plugin.md").read_text("utf-8")
 PROJECT = """
@@ -74,7 +74,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    with Service(folder, own_interpreter=True, PYTHONPATH=str(packages)) as running:
+    with OwnInterpreter(folder, PYTHONPATH=str(packages)) as running:
         yield running
 
 

@@ -221,7 +221,7 @@ def with_rows(backup: bytes, table: str, rows: list[Row]) -> bytes:
     return written(reader.header, [(sections[name], content[name]) for name in sections])
 
 
-def rewritten(backup: bytes, **header: str) -> bytes:
+def rewritten(backup: bytes, **header: Any) -> bytes:
     """Return a backup with another header."""
     reader = BackupReader(io.BytesIO(backup))
     changed = dataclasses.replace(reader.header, **header)

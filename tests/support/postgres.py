@@ -32,7 +32,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
@@ -213,7 +213,7 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
     raise PostgresMissing("running as root, and there is no user postgres or nobody to run it as")
 
 
-def _as_user(account: pwd.struct_passwd | None) -> dict[str, object]:
+def _as_user(account: pwd.struct_passwd | None) -> dict[str, Any]:
     if account is None:
         return {}
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}

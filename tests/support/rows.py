@@ -73,7 +73,12 @@ def application(
 
 def channel(connection: Connection, project_id: int, name: str = "hook", **more: Any) -> int:
     """Store a channel and return its id."""
-    values = {"type_": "webhook", "sealed_config": "sealed", "is_active": True, "now": NOON} | more
+    values: dict[str, Any] = {
+        "type_": "webhook",
+        "sealed_config": "sealed",
+        "is_active": True,
+        "now": NOON,
+    } | more
     return channels.add(connection, project_id=project_id, name=name, **values).id
 
 

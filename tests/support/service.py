@@ -39,13 +39,11 @@ class Service:
     """
 
     program = ROOT / "app.py"
+    own_interpreter = False
 
-    def __init__(
-        self, folder: Path, *arguments: str, own_interpreter: bool = False, **settings: str
-    ) -> None:
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.folder = folder
         self.arguments = arguments
-        self.own_interpreter = own_interpreter
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {
@@ -196,3 +194,9 @@ class Service:
     def _environment(self) -> dict[str, str]:
         kept = ("PATH", "HOME", "LANG", "TMPDIR")
         return {**{name: os.environ[name] for name in kept if name in os.environ}, **self.settings}
+
+
+class OwnInterpreter(Service):
+    """Started as users do. See `own_interpreter`."""
+
+    own_interpreter = True

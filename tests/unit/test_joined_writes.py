@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from heartbeat_central.ingest.joined_writes import JoinedWrites
 
@@ -30,9 +30,9 @@ class Wire:
 
 def in_a_loop(work: Callable[[Any, Wire], Any]) -> Wire:
     async def run() -> Wire:
-        wire: Any = Wire()
-        await work(JoinedWrites(wire, asyncio.get_running_loop()), wire)
-        return wire  # type: ignore[no-any-return]
+        wire = Wire()
+        await work(JoinedWrites(cast("Any", wire), asyncio.get_running_loop()), wire)
+        return wire
 
     return asyncio.run(run())
 

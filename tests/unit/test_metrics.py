@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from heartbeat_central.metrics import Figure, Metrics, Shared, forget
 from tests.support.samples import samples, value
@@ -22,7 +23,10 @@ sys.stdout.buffer.write(metrics.as_text())
 """
 
 
-def worker(folder: Path, number: int, *calls: tuple[str, list[object], dict[str, object]]) -> bytes:
+Call = tuple[str, list[Any], dict[str, Any]]
+
+
+def worker(folder: Path, number: int, *calls: Call) -> bytes:
     """Return what a worker tells after these calls; it has ended then, as by kill -9."""
     done = subprocess.run(
         [sys.executable, "-c", WORKER, str(folder), str(number), json.dumps(calls)],
@@ -86,8 +90,8 @@ def test_two_services_in_one_process_count_apart() -> None:
 
 
 def test_workers_add_up_and_a_restart_forgets_nothing(tmp_path: Path) -> None:
-    batch = ("committed", [{"stored": 10}], {"seconds": 0.01})
-    five_wait = ("waiting", [5], {})
+    batch: Call = ("committed", [{"stored": 10}], {"seconds": 0.01})
+    five_wait: Call = ("waiting", [5], {})
     worker(tmp_path, 1, batch, batch, five_wait)
     text = worker(tmp_path, 2, batch, five_wait, ("attempted", ["slack", "dead"], {"seconds": 1}))
     assert value(text, "heartbeats_total", outcome="stored") == 30

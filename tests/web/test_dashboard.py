@@ -65,7 +65,7 @@ def test_shows_last_heartbeat_next_expected_and_schedule(ada: Visitor, site: Sit
     row = ada.get("/").one("#applications tbody tr")
     cells = [" ".join(cell.get_text().split()) for cell in row.select("td")]
     assert cells[2:] == ["1 min ago", "in 3 min", "every 5 min + 10 min grace"]
-    last, following = (one["datetime"] for one in row.select("td > time"))
+    last, following = (str(one["datetime"]) for one in row.select("td > time"))
     assert last < following
 
 

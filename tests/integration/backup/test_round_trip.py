@@ -13,7 +13,8 @@ from heartbeat_central.services import manage_accounts
 from heartbeat_central.services.backup_file import BackupReader
 from heartbeat_central.services.manage_applications import delete_application
 from heartbeat_central.services.record_signals import Outcome
-from heartbeat_central.storage import dump, migrate, partitions
+from heartbeat_central.storage import migrate, partitions
+from heartbeat_central.storage.dump_rows import column_type
 from heartbeat_central.storage.engine import Database, open_database
 from heartbeat_central.storage.tables import heartbeats, metadata, rollup_progress
 from tests.support.backups import (
@@ -127,4 +128,4 @@ def test_a_backup_of_an_empty_database_says_so(target: Database) -> None:
 def test_every_column_there_is_can_be_written() -> None:
     for table in metadata.sorted_tables:
         for column in table.columns:
-            assert dump.column_type(column.type)
+            assert column_type(column.type)

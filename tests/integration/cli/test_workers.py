@@ -14,7 +14,7 @@ from heartbeat_central.domain.work import Work
 from tests.integration.cli.conftest import CommandLine
 from tests.support.receivers.http import HttpReceiver
 from tests.support.samples import value
-from tests.support.service import Service, wait_until
+from tests.support.service import OwnInterpreter, Service, wait_until
 
 
 @pytest.fixture
@@ -126,12 +126,11 @@ def test_a_part_needs_to_know_the_address_of_the_whole(
 # --- a process for a kind of work --------------------------------------------------------------
 
 
-def part(work: Work, folder: Path, url: str, *, own_interpreter: bool = False) -> Service:
+def part(work: Work, folder: Path, url: str, kind: type[Service] = Service) -> Service:
     """Return a process for one kind of work, to be started."""
-    return Service(
+    return kind(
         folder / work,
         *("--only", work),
-        own_interpreter=own_interpreter,
         DATABASE_URL=url,
         SECRET_KEY="of these three",
         BASE_URL="http://heartbeats.example.org",
@@ -201,8 +200,8 @@ def test_each_does_its_part_and_together_they_do_it_all(split: dict[Work, Servic
 
 
 def test_who_only_records_holds_no_pages_in_memory(postgres_url: str, tmp_path: Path) -> None:
-    web = part(Work.WEB, tmp_path, postgres_url, own_interpreter=True)
-    record = part(Work.RECORD, tmp_path, postgres_url, own_interpreter=True)
+    web = part(Work.WEB, tmp_path, postgres_url, OwnInterpreter)
+    record = part(Work.RECORD, tmp_path, postgres_url, OwnInterpreter)
     with web, record:
         # The hashes of passwords are the pages' business; a library of its own kind makes them.
         assert "argon2" in mapped(web)

@@ -67,7 +67,7 @@ def processes(
     """A recorder, a web process, and the port of their proxy."""
     port = free_port()
     with ExitStack() as running:
-        settings = {
+        settings: dict[str, Any] = {
             "DATABASE_URL": running.enter_context(postgres.fresh_database()),
             "SECRET_KEY": "of both",
             "BASE_URL": f"http://{HERE}:{port}",

@@ -267,9 +267,13 @@ async def test_who_waited_behind_a_slow_batch_does_not_wait_for_another(
 async def test_what_fails_beside_storing_costs_no_later_heartbeat_anything() -> None:
     store = Store()
     store.wake = True
+
+    def breaks() -> None:
+        raise ZeroDivisionError
+
     batcher = Batcher(
         store,
-        on_wake=lambda: 1 // 0,
+        on_wake=breaks,
         on_refused=lambda: None,
         metrics=Metrics(),
     )

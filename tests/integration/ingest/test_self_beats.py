@@ -171,8 +171,10 @@ async def test_a_self_beat_that_can_not_be_stored_proves_nothing_and_is_told(
 ) -> None:
     async with running(Service()) as service:
         service.refuse_proof, service.seconds = error, 3
-        stored = await asyncio.gather(service.batcher.submit(heartbeat()), service.proven_until(3))
-        assert stored == [Outcome.STORED, at(0)], (
+        stored = tuple(
+            await asyncio.gather(service.batcher.submit(heartbeat()), service.proven_until(3))
+        )
+        assert stored == (Outcome.STORED, at(0)), (
             "the heartbeats of its batch are stored all the same"
         )
         assert service.reports[-1] == "a self-beat could not be stored"

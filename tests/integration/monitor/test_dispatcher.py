@@ -128,7 +128,7 @@ def test_a_send_that_takes_long_keeps_its_lease(
         failing(world, receiver.url)
         running.until(lambda: receiver.requests)
         first = leases(world)
-        running.until(lambda: leases(world) > first)  # type: ignore[operator]
+        running.until(lambda: leases(world) > first)
         assert len(receiver.requests) == 1
         receiver.closing.set()
 

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from heartbeat_central.domain.errors import StorageUnavailable
 from heartbeat_central.domain.signal import SignalKind
@@ -61,11 +62,11 @@ class Away(Database):
         self.back = threading.Event()
         self.asked = threading.Event()
 
-    def write(self):  # type: ignore[no-untyped-def]
+    def write(self, *, hurried: bool = False) -> AbstractContextManager[Connection]:  # type: ignore[override]
         self.asked.set()
         if not self.back.is_set():
             raise StorageUnavailable("away")
-        return super().write()
+        return super().write(hurried=hurried)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -90,7 +91,7 @@ def test_lists_and_counts_are_those_of_the_plain_rule(
     made: list[Made],
     windows: list[tuple[int, int, Cause]],
     filled: int,
-    asked: list[tuple[int, dict[str, object]]],
+    asked: list[tuple[int, dict[str, Any]]],
 ) -> None:
     blind = [
         BlindWindow(started_at=at(begin), ended_at=at(begin + length), cause=cause)
@@ -100,13 +101,13 @@ def test_lists_and_counts_are_those_of_the_plain_rule(
     for later, question in asked:
         seconds = filled + later
         rows = _plain(world, seconds)
-        given_: dict[str, object] = {"now": at(seconds), "base_url": BASE_URL, **question}
+        given_: dict[str, Any] = {"now": at(seconds), "base_url": BASE_URL, **question}
         listed: list[ApplicationView] = list_applications(
             world.database,
             world.project_id,
-            **given_,  # type: ignore[arg-type]
+            **given_,
         )
-        assert listed == [one for one in rows if _fits(one, question)][: question["limit"]]  # type: ignore[misc]
+        assert listed == [one for one in rows if _fits(one, question)][: question["limit"]]
         counted = count_by_status(world.database, world.project_id, now=at(seconds))
         assert counted == {status: sum(one.status is status for one in rows) for status in Shown}
 

@@ -84,13 +84,13 @@ def _applications(world: World, count: int) -> tuple[list[UUID], list[int]]:
             connection, project_id=world.project_id, uuid=uuid4(), settings=settings, now=START
         )
         states.insert_state(connection, first, state)
-        one = connection.execute(select(tables.applications)).mappings().one()
+        one = connection.execute(select(tables.applications)).one()._asdict()
         more = [
             {"id": first + number, "uuid": uuid4(), "name": f"app {number}"}
             for number in range(1, count)
         ]
         copy(tables.applications, one, more)
-        its = connection.execute(select(tables.application_states)).mappings().one()
+        its = connection.execute(select(tables.application_states)).one()._asdict()
         copy(tables.application_states, its, [{"application_id": each["id"]} for each in more])
     return [one["uuid"], *(each["uuid"] for each in more)], list(range(first, first + count))
 

@@ -13,6 +13,7 @@ from heartbeat_central.domain.signal import SignalKind
 from heartbeat_central.domain.view import ApplicationView
 from heartbeat_central.services import roll_up_downtime as rolling
 from heartbeat_central.services.manage_applications import delete_application, pause_application
+from heartbeat_central.storage import downtime as outages
 from heartbeat_central.storage import tables
 from tests.support import plain_rollups
 from tests.support.world import BASE_URL, START, World, at, signal
@@ -157,10 +158,10 @@ def test_an_outage_that_another_process_counted_meanwhile_is_not_counted_again(
     application = world.application()
     world.beat(application, 30 * MINUTE, SignalKind.FAIL)
     with world.database.read() as connection:
-        (seen,) = rolling.outages.unrolled(connection, until=at(HOUR), most=10)
+        (seen,) = outages.unrolled(connection, until=at(HOUR), most=10)
     world.roll_up(HOUR)
     with world.database.write() as connection:
-        assert not rolling.outages.mark_rolled(connection, seen, until=at(HOUR))
+        assert not outages.mark_rolled(connection, seen, until=at(HOUR))
 
 
 def test_a_whole_fleet_that_is_down_is_walked_through_once_an_hour(world: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from heartbeat_central.domain import view
 from heartbeat_central.services import listed
 from heartbeat_central.services.manage_applications import (
     change_application,
@@ -227,7 +228,7 @@ def test_one_that_cant_even_be_listed_costs_the_others_nothing(
         world.application(name, channels=[channel])
     spoil(world, "A", "B", "C")
     world.detect(71)
-    real = listed.application_view
+    real = view.application_view
 
     def broken(application: Any, *given: Any, **more: Any) -> Any:
         if application.settings.name == "B":

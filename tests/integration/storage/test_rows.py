@@ -120,7 +120,7 @@ def test_only_the_rows_named_are_updated_and_only_their_columns(
         ],
     )
     after = {row.id: row for row in connection.execute(select(tables.channels))}
-    changed = {
+    changed: dict[int, dict[str, Any]] = {
         made[0]: {"is_active": True, "fallback_told_at": None},
         made[2]: {"is_active": False, "fallback_told_at": later},
     }

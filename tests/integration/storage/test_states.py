@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -216,8 +217,13 @@ def test_checks_are_made_due_page_by_page(connection: Connection, project_id: in
 def test_the_unheard_of_are_those_that_were_watched_then_and_silent_since(
     connection: Connection, project_id: int
 ) -> None:
-    def add(**state: object) -> int:
-        given = {"armed_at": at(0), "check_at": at(500), "status": Status.UP, **state}
+    def add(**state: Any) -> int:
+        given: dict[str, Any] = {
+            "armed_at": at(0),
+            "check_at": at(500),
+            "status": Status.UP,
+            **state,
+        }
         return rows.application(connection, project_id, **given)
 
     def down(opened_at: datetime, closed_at: datetime | None = None) -> int:

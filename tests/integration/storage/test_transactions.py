@@ -119,7 +119,8 @@ def test_a_mistake_of_the_program_stays_one_and_its_values_stay_out_of_logs(
 def uses(database: Database) -> Iterator[Callable[[], object]]:
     @contextmanager
     def ping() -> Iterator[None]:
-        yield database.ping()
+        database.ping()
+        yield
 
     opened: tuple[Callable[[], AbstractContextManager[object]], ...] = (
         *(database.read, database.write, database.snapshot),

@@ -127,15 +127,19 @@ class SmtpReceiver:
         if self.refuse.data:
             return self.refuse.data
         assert isinstance(envelope.content, bytes)
+        assert server.transport is not None
         encrypted = session.ssl is not None or isinstance(
             server.transport.get_extra_info("ssl_object"), ssl.SSLObject
         )
-        username = session.auth_data.decode() if session.authenticated else None
+        # Told to be None by its type, and the bytes of the login once there was one.
+        login: Any = session.auth_data
+        username = login.decode() if session.authenticated else None
         assert envelope.mail_from is not None
         self.mails.append(
             Mail(envelope.mail_from, envelope.rcpt_tos, envelope.content, encrypted, username)
         )
         if self.refuse.drop_after_data:
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return "250 2.0.0 queued as 4711"
 

@@ -67,7 +67,7 @@ class UndrawableConfig(PluginConfig):
 
 
 class CannotBeDrawn(PagerPlugin):
-    Config = UndrawableConfig
+    Config = UndrawableConfig  # type: ignore[assignment]  # that of no pager
 
 
 class IsAbstract(AlertPlugin[PagerConfig]):
