@@ -68,6 +68,7 @@ def compare(database: Database, *, runs: int, steps: int, phases: Sequence[Phase
         service.world.close()
 
 
+@pytest.mark.timeout(400)
 def test_two_hundred_runs_without_a_difference() -> None:
     with quick_database() as database:
         compare(database, runs=200, **SHORT)
