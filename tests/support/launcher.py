@@ -197,6 +197,10 @@ def _import_all() -> None:
         if ".migrations" not in module.name and not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
     for name in (
+        # For the migrations of a first start.
+        "alembic.command",
+        "alembic.config",
+        "alembic.operations.batch",
         "sqlalchemy.dialects.sqlite.pysqlite",
         "sqlalchemy.dialects.postgresql.psycopg",
         "uvicorn.lifespan.on",
