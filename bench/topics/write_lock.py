@@ -1,5 +1,6 @@
 """How long each kind of background work holds SQLite's one write lock, for which heartbeats wait."""
 
+import gc
 import logging
 import random
 import sys
@@ -23,7 +24,7 @@ from heartbeat_central.domain.bulkhead import Bulkheads
 from heartbeat_central.domain.rollup import Span
 from heartbeat_central.domain.signal import Signal, SignalKind
 from heartbeat_central.domain.step_size import StepSize
-from heartbeat_central.ingest.server import SWITCH_INTERVAL
+from heartbeat_central.ingest.server import COLLECT_AFTER, SWITCH_INTERVAL
 from heartbeat_central.monitor.jobs import REST, SMALLEST_SWEEP, SWEEP_SECONDS
 from heartbeat_central.services.deliver_alerts import claim_due
 from heartbeat_central.services.detect_missed import BATCH as BATCH_OF_DETECTOR
@@ -68,16 +69,27 @@ def measure(bench: Bench) -> Topic:
     with bench.empty_database("sqlite") as url, bench.opened(url) as database:
         _fill(database, bench.scale.history_rows_sqlite)
         turns = watch(database, Path(url.removeprefix("sqlite:///")).parent)
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
-        try:
-            with _moving_the_log(database, turns), _recording(database, turns):
-                _work(database, turns, seconds=3 * bench.scale.rounds * bench.scale.seconds)
-        finally:
-            sys.setswitchinterval(before)
+        with _as_the_service(), _moving_the_log(database, turns), _recording(database, turns):
+            _work(database, turns, seconds=3 * bench.scale.rounds * bench.scale.seconds)
     topic.tables.append(_table(turns.held))
     topic.budgets.append(_budget(turns.held))
     return topic
+
+
+@contextmanager
+def _as_the_service() -> Iterator[None]:
+    """Have Python change threads as often, and look for garbage as seldom, as where the service runs."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 def _fill(database: Database, history: int) -> None:
