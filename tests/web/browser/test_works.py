@@ -41,14 +41,15 @@ def tab_to(page: Page, target: Locator, *, most: int = 60) -> None:
     """Press Tab until the focus is on `target`, and demand that it can be seen there."""
     for _ in range(most):
         page.keyboard.press("Tab")
-        assert page.evaluate(
+        # The mark fades in: on a busy machine there may be nothing of it at first.
+        page.wait_for_function(
             """() => {
                 const one = document.activeElement;
                 const style = getComputedStyle(one);
                 return one === document.body || style.outlineStyle !== "none"
                     || style.boxShadow !== "none" || one.matches("option");
             }"""
-        ), page.evaluate("document.activeElement.outerHTML")
+        )
         if target.evaluate("(one) => one === document.activeElement"):
             return
     raise AssertionError(f"{most} times Tab did not lead to {target}")
