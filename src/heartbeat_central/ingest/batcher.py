@@ -199,13 +199,11 @@ class Batcher:
         except StorageUnavailable as error:
             # Its own words name the database's address.
             self._log_refused(len(batch), str(error))
-            self._refused(len(batch))
-            self._tell(_refuse, batch, "the database can't be used now")
+            self._turn_away(batch, "the database can't be used now")
             return
         except Exception:
             log.exception("batch_failed", count=len(batch))
-            self._refused(len(batch))
-            self._tell(_refuse, batch, "something failed here")
+            self._turn_away(batch, "something failed here")
             return
         seconds = time.perf_counter() - begun
         self._tell(_release, batch, recorded.outcomes)
@@ -217,6 +215,12 @@ class Batcher:
         if counts:
             self._metrics.committed(counts, seconds=seconds)
         self._metrics.waiting(self._queue.qsize())
+
+    def _turn_away(self, batch: list[Waiting], why: str) -> None:
+        self._refused(len(batch))
+        # While the database is away no batch comes to the end of _store.
+        self._metrics.waiting(self._queue.qsize())
+        self._tell(_refuse, batch, why)
 
     def _log_refused(self, count: int, reason: str) -> None:
         # While the database is away every batch ends here; a line each would fill a disk.
