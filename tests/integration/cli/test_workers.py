@@ -192,11 +192,19 @@ def test_each_does_its_part_and_together_they_do_it_all(split: dict[Work, Servic
     assert status(record, "GET", "/api/applications") == 421
     assert status(monitor, "GET", "/sign-in") == 421
     assert status(monitor, "POST", f"/heartbeat/{application['uuid']}") == 421
+    assert priority(web) == min(priority(monitor) + 5, 19), "pages give way"
+    assert priority(record) == priority(monitor)
     for service in split.values():
         assert status(service, "GET", "/health/live") == 200
         assert status(service, "GET", "/metrics") == 200
         assert service.stop() == 0
     assert [work for work, one in split.items() if "no_account_yet" in one.log()] == [Work.WEB]
+
+
+def priority(service: Service) -> int:
+    """Return how nice a process is: the higher, the more it gives way."""
+    assert service.process is not None
+    return os.getpriority(os.PRIO_PROCESS, service.process.pid)
 
 
 def test_who_only_records_holds_no_pages_in_memory(postgres_url: str, tmp_path: Path) -> None:
