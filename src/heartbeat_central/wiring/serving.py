@@ -23,8 +23,8 @@ from heartbeat_central.settings import Settings
 from heartbeat_central.wiring.parts import Parts, build, clock
 from heartbeat_central.wiring.receiving import Receiving, proven_elsewhere
 
-GIVES_WAY = 5
-"""How much nicer a process of pages alone is: where processors are short it gets a third of their share."""
+GIVES_WAY = 10
+"""How much nicer a process of pages alone is: where processors are short it gets a tenth of their share."""
 
 log = structlog.get_logger(__name__)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from heartbeat_central.domain.work import Work
+from heartbeat_central.wiring.serving import GIVES_WAY
 from tests.integration.cli.conftest import CommandLine
 from tests.support.receivers.http import HttpReceiver
 from tests.support.samples import value
@@ -192,7 +193,7 @@ def test_each_does_its_part_and_together_they_do_it_all(split: dict[Work, Servic
     assert status(record, "GET", "/api/applications") == 421
     assert status(monitor, "GET", "/sign-in") == 421
     assert status(monitor, "POST", f"/heartbeat/{application['uuid']}") == 421
-    assert priority(web) == min(priority(monitor) + 5, 19), "pages give way"
+    assert priority(web) == min(priority(monitor) + GIVES_WAY, 19), "pages give way"
     assert priority(record) == priority(monitor)
     for service in split.values():
         assert status(service, "GET", "/health/live") == 200
