@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from heartbeat_central.services.deliver_alerts import LEASE
 from heartbeat_central.storage import tables
@@ -90,11 +90,11 @@ def has_one_incident(node: Doomed, application: dict[str, Any]) -> None:
     assert datetime.fromisoformat(incident["opened_at"]) == created_at + timedelta(seconds=1)
 
 
-def blind_windows(url: str) -> Sequence[Any]:
+def stored(url: str, table: Table) -> Sequence[Any]:
     database = open_database(url)
     try:
         with database.read() as connection:
-            return connection.execute(select(tables.blind_windows)).all()
+            return connection.execute(select(table)).all()
     finally:
         database.close()
 
@@ -163,8 +163,11 @@ def test_any_of_three_may_be_killed_and_nobody_notices(
 ) -> None:
     for node in nodes[1:]:
         node.start()
+    # One that has just started waits for a sign of life of the others: kill the only one that could give
+    # it, and the rest can't know whether anybody could receive in between.
+    wait_until(lambda: len(stored(postgres_url, tables.nodes)) == len(nodes), "each to prove it")
     hook = channel(nodes[0], receiver)
-    before = len(blind_windows(postgres_url))
+    before = len(stored(postgres_url, tables.blind_windows))
     calls = {"name": "healthy", "expected_interval": 5, "grace_period": 5, "channels": [hook]}
     healthy = nodes[0].api("POST", "/applications", calls)
     with calling(nodes, healthy):
@@ -182,7 +185,9 @@ def test_any_of_three_may_be_killed_and_nobody_notices(
             has_one_incident(other, application)
             other.api("DELETE", f"/applications/{application['id']}")
             node.start()
-    assert len(blind_windows(postgres_url)) == before, "somebody could receive all the time"
+    assert len(stored(postgres_url, tables.blind_windows)) == before, (
+        "somebody could receive all the time"
+    )
     assert nodes[0].api("GET", f"/applications/{healthy['id']}/incidents") == []
 
 
