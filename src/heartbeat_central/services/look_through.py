@@ -89,15 +89,12 @@ def mend_missing(
 
     They are down while an incident is open; else silence counts from `now`.
     """
-    locked = overlooked.without_state(connection, uuids=uuids, most=MOST, lock=True)
+    locked = set(overlooked.without_state(connection, uuids=uuids, most=MOST, lock=True))
     if not locked:
         return 0
     # Who held the locks may have been at the same.
-    ids = [
-        id_
-        for id_ in overlooked.without_state(connection, uuids=uuids, most=MOST)
-        if id_ in set(locked)
-    ]
+    missing = overlooked.without_state(connection, uuids=uuids, most=MOST)
+    ids = [id_ for id_ in missing if id_ in locked]
     if not ids:
         return 0
     log.error("states_missing", count=len(ids), first=ids[0])
